@@ -1,0 +1,111 @@
+//! What the benches share: inputs drawn from ChaCha8, the CPU backends, and the step that is timed.
+//!
+//! ```
+//! use benches::{balanced_labels, random_embeddings};
+//!
+//! let rows = random_embeddings(6, 128, 1);
+//! assert_eq!((rows.rows(), rows.cols()), (6, 128));
+//! assert_eq!(balanced_labels(6, 3), [0, 1, 2, 0, 1, 2]);
+//! ```
+
+#![recursion_limit = "256"]
+
+mod step;
+
+pub use step::{Inference, TrainStep};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use nearfar_core::{
+    backend::{Backend, BackendError},
+    data::{Inputs, Shape},
+    matrix::Matrix,
+};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Flex and NdArray with their devices, without autodiff.
+///
+/// # Errors
+/// When one of them is not part of this build.
+pub fn cpu_backends() -> Result<Vec<(Backend, Device)>, BackendError> {
+    [Backend::Flex, Backend::NdArray].into_iter().map(Backend::open).collect()
+}
+
+/// Images `[items, c, h, w]` whose pixels are uniform in 0..=255.
+pub fn random_pixels(items: usize, shape: Shape, seed: u64) -> Inputs {
+    let mut pixels = vec![0u8; items * shape.channels * shape.height * shape.width];
+    ChaCha8Rng::seed_from_u64(seed).fill(&mut pixels[..]);
+    Inputs::Images { pixels, channels: shape.channels, height: shape.height, width: shape.width }
+}
+
+/// A batch `[items, c, h, w]` on `device`, uniform in [-1, 1): about what a normalised image holds.
+pub fn random_images(items: usize, shape: Shape, seed: u64, device: &Device) -> Tensor<4> {
+    let dims = [items, shape.channels, shape.height, shape.width];
+    Tensor::from_data(TensorData::new(uniform(dims.iter().product(), seed), dims), device)
+}
+
+/// Rows `[items, dimension]`, uniform in [-1, 1): not of unit length.
+pub fn random_embeddings(items: usize, dimension: usize, seed: u64) -> Matrix {
+    Matrix::new(uniform(items * dimension, seed), items, dimension).expect("as many values as the shape says")
+}
+
+/// A matrix as a tensor `[rows, cols]` on `device`.
+pub fn to_tensor(matrix: Matrix, device: &Device) -> Tensor<2> {
+    let dims = [matrix.rows(), matrix.cols()];
+    Tensor::from_data(TensorData::new(matrix.into_vec(), dims), device)
+}
+
+/// Labels `0, 1, .., classes - 1, 0, 1, ..`: every class equally often when `classes` divides `items`.
+///
+/// # Panics
+/// When there are items but no classes.
+pub fn balanced_labels(items: usize, classes: usize) -> Vec<usize> {
+    (0..items).map(|i| i % classes).collect()
+}
+
+fn uniform(count: usize, seed: u64) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    (0..count).map(|_| rng.random_range(-1.0f32..1.0)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: Shape = Shape { channels: 3, height: 4, width: 5 };
+
+    #[test]
+    fn inputs_are_a_function_of_the_seed() {
+        assert_eq!(random_embeddings(7, 3, 1), random_embeddings(7, 3, 1));
+        assert_ne!(random_embeddings(7, 3, 1), random_embeddings(7, 3, 2));
+        assert!(random_embeddings(50, 20, 1).as_slice().iter().all(|v| (-1.0..1.0).contains(v)));
+    }
+
+    #[test]
+    fn images_have_the_shape_asked_for() {
+        for (backend, device) in cpu_backends().unwrap() {
+            assert_eq!(random_images(2, SHAPE, 1, &device).dims(), [2, 3, 4, 5], "{backend}");
+        }
+        let Inputs::Images { pixels, channels, height, width } = random_pixels(2, SHAPE, 1) else {
+            panic!("random pixels are images");
+        };
+        assert_eq!((pixels.len(), channels, height, width), (120, 3, 4, 5));
+        assert!(pixels.iter().any(|p| *p > 200) && pixels.iter().any(|p| *p < 50));
+    }
+
+    #[test]
+    fn a_matrix_keeps_its_rows_on_the_device() {
+        let rows = random_embeddings(3, 4, 1);
+        for (backend, device) in cpu_backends().unwrap() {
+            let tensor = to_tensor(rows.clone(), &device);
+            assert_eq!(tensor.dims(), [3, 4], "{backend}");
+            assert_eq!(tensor.try_into_vec_as::<f32>().unwrap(), rows.as_slice(), "{backend}");
+        }
+    }
+
+    #[test]
+    fn labels_are_balanced() {
+        let labels = balanced_labels(12, 4);
+        assert!((0..4).all(|class| labels.iter().filter(|l| **l == class).count() == 3));
+    }
+}

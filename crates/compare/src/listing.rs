@@ -1,0 +1,37 @@
+//! `compare list`.
+
+use crate::run::{MethodName, PRESETS, datasets_root};
+use nearfar_core::{backend::Backend, data::catalog, encoder::Architecture};
+
+/// Prints what there is and what works on this machine.
+pub fn print() {
+    println!("methods");
+    for (name, line) in MethodName::listing() {
+        println!("  {name:<14} {line}");
+    }
+    println!("  {:<14} hybrid: the Mahalanobis learner B on the frozen features of A, for example simclr+lmnn", "A+B");
+    println!("\nencoders");
+    for architecture in Architecture::ALL {
+        println!("  {:<14} {}", architecture.name(), architecture.describe());
+    }
+    println!("\ndata sets (or the path of a folder or a CSV file)");
+    for name in catalog::names() {
+        let state = match catalog::open(name, &datasets_root(), &catalog::Options::default()) {
+            Ok(_) => "ok".to_owned(),
+            Err(error) => format!("not usable: {error}"),
+        };
+        println!("  {name:<14} {} [{state}]", catalog::describe(name).unwrap_or(""));
+    }
+    println!("\npresets");
+    for preset in PRESETS {
+        let images = if preset.images == usize::MAX { "all".to_owned() } else { preset.images.to_string() };
+        println!("  {:<14} {images} images, {} epochs, {} seeds", preset.name, preset.epochs, preset.seeds);
+    }
+    println!("\nbackends");
+    for backend in Backend::ALL {
+        match backend.open() {
+            Ok((_, device)) => println!("  {:<14} works: {device:?}", backend.to_string()),
+            Err(error) => println!("  {:<14} {error}", backend.to_string()),
+        }
+    }
+}

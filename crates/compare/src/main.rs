@@ -1,0 +1,42 @@
+//! `compare`: metric learning or contrastive learning on your data? Trains both, scores both, reports.
+
+#![recursion_limit = "256"]
+
+mod cli;
+mod failure;
+mod listing;
+mod report;
+mod run;
+
+use clap::Parser;
+use failure::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let command = match cli::Cli::try_parse() {
+        Ok(cli) => cli.command(),
+        Err(error) => {
+            // clap's own code for bad arguments is 2, and 0 for --help and --version.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match dispatch(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {:#}", failure.error);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn dispatch(command: cli::Command) -> Result<(), Failure> {
+    match command {
+        cli::Command::Run(args) => run::run(&args),
+        cli::Command::List => {
+            listing::print();
+            Ok(())
+        }
+        cli::Command::Report(args) => run::rewrite_report(&args.dirs, args.out.as_deref()),
+    }
+}

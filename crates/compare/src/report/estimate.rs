@@ -1,0 +1,188 @@
+//! Means and differences over seeds, with their 95 % intervals.
+
+use super::verdict::Ruling;
+use nearfar_eval::stats;
+use statrs::distribution::{ContinuousCDF, StudentsT};
+use std::collections::BTreeMap;
+
+/// One value for each seed.
+pub(super) type Seeds = BTreeMap<u64, f64>;
+
+/// Confidence of every interval in a report.
+const CONFIDENCE: f64 = 0.95;
+
+/// Differences below this are rounding of sums: scores are ratios of counts far coarser than it.
+const ROUNDING: f64 = 1e-9;
+
+/// No one repeats a run more often than this to settle a small difference.
+pub(super) const MOST_SEEDS: usize = 50;
+
+/// A mean over seeds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Estimate {
+    pub mean: f64,
+    /// Lower and upper end of the 95 % interval. One seed has none: a width of zero would claim certainty.
+    pub interval: Option<(f64, f64)>,
+    /// Seeds behind it; without pairs, those of the side with the fewest.
+    pub seeds: usize,
+    /// Whether differences were taken seed by seed.
+    pub paired: bool,
+}
+
+impl Estimate {
+    /// Mean and Student-t interval of finite values, if there are any.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        let mean = mean(values)?;
+        // Only too few values are refused: those of a report are finite.
+        let interval = stats::t_interval(values, CONFIDENCE).ok().map(|interval| (interval.low, interval.high));
+        Some(Self { mean, interval, seeds: values.len(), paired: true })
+    }
+
+    /// The weighted sum of several scores, for example `1 a - 1 b`: seed by seed over the seeds that all share, if
+    /// there are two; else from independent means (Welch 1947); else without interval. `None` when a score has no seed.
+    pub fn combine(terms: &[(f64, &Seeds)]) -> Option<Self> {
+        let (_, first) = terms.first()?;
+        let shared = |seed: &u64| terms.iter().all(|(_, seeds)| seeds.contains_key(seed));
+        let paired: Vec<f64> = first
+            .keys()
+            .filter(|seed| shared(*seed))
+            .map(|seed| terms.iter().map(|(weight, seeds)| weight * seeds[seed]).sum::<f64>())
+            .collect();
+        if paired.len() >= 2 || (paired.len() == 1 && terms.iter().any(|(_, seeds)| seeds.len() < 2)) {
+            Self::of(&paired)
+        } else {
+            Self::of_independent(terms)
+        }
+    }
+
+    fn of_independent(terms: &[(f64, &Seeds)]) -> Option<Self> {
+        let (mut total, mut variance, mut spread) = (0.0f64, 0.0f64, 0.0f64);
+        for (weight, seeds) in terms {
+            let values: Vec<f64> = seeds.values().copied().collect();
+            total += weight * mean(&values)?;
+            if let Ok(sd) = stats::sample_sd(&values) {
+                let part = (weight * sd).powi(2) / values.len() as f64;
+                variance += part;
+                spread += part * part / (values.len() - 1) as f64;
+            }
+        }
+        let seeds = terms.iter().map(|(_, seeds)| seeds.len()).min()?;
+        let half = if variance > 0.0 { t_quantile(variance * variance / spread) * variance.sqrt() } else { 0.0 };
+        let interval = (seeds >= 2).then_some((total - half, total + half));
+        Some(Self { mean: total, interval, seeds, paired: false })
+    }
+
+    /// Supported if the interval lies above zero, refuted if below, else undecided.
+    pub fn ruling(&self) -> Ruling {
+        match self.interval {
+            Some((low, _)) if low > ROUNDING => Ruling::Supported,
+            Some((_, high)) if high < -ROUNDING => Ruling::Refuted,
+            _ => Ruling::Undecided,
+        }
+    }
+
+    /// Seeds after which the interval would exclude zero if mean and spread stayed as they are.
+    pub fn seeds_to_decide(&self) -> Option<usize> {
+        let (low, high) = self.interval?;
+        let sd = (high - low) / 2.0 * (self.seeds as f64).sqrt() / t_quantile((self.seeds - 1) as f64);
+        let half = |seeds: usize| t_quantile((seeds - 1) as f64) * sd / (seeds as f64).sqrt();
+        (self.seeds + 1..=MOST_SEEDS).find(|&seeds| half(seeds) < self.mean.abs() - ROUNDING)
+    }
+}
+
+/// Whether the difference of two scores may be chance; without an interval, whether it is rounding.
+pub(super) fn tied(a: &Seeds, b: &Seeds) -> bool {
+    match Estimate::combine(&[(1.0, a), (-1.0, b)]) {
+        Some(difference) if difference.interval.is_some() => difference.ruling() == Ruling::Undecided,
+        Some(difference) => difference.mean.abs() <= ROUNDING,
+        None => false,
+    }
+}
+
+/// Arithmetic mean, if there is a value.
+pub(super) fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// The `t` that is exceeded with a chance of 2.5 %.
+fn t_quantile(degrees_of_freedom: f64) -> f64 {
+    StudentsT::new(0.0, 1.0, degrees_of_freedom)
+        .expect("two values give at least one degree of freedom")
+        .inverse_cdf(1.0 - (1.0 - CONFIDENCE) / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seeds(values: &[(u64, f64)]) -> Seeds {
+        values.iter().copied().collect()
+    }
+
+    #[test]
+    fn three_seeds_by_hand() {
+        // Mean 0.82, deviation 0.02, t(2) = 4.302653: half width 4.302653 * 0.02 / sqrt(3) = 0.049683.
+        let found = Estimate::of(&[0.80, 0.82, 0.84]).unwrap();
+        let (low, high) = found.interval.unwrap();
+        assert!((found.mean - 0.82).abs() < 1e-12);
+        assert!((low - 0.770_317).abs() < 1e-6 && (high - 0.869_683).abs() < 1e-6, "{low} {high}");
+        assert_eq!(Estimate::of(&[0.5]).unwrap().interval, None);
+        assert_eq!(Estimate::of(&[]), None);
+    }
+
+    #[test]
+    fn shared_seeds_are_paired() {
+        // Differences 0.1, 0.2, 0.3 over the seeds 1, 2, 3: mean 0.2, half 4.302653 * 0.1 / sqrt(3) = 0.248414.
+        let a = seeds(&[(1, 0.5), (2, 0.7), (3, 0.9), (9, 0.0)]);
+        let b = seeds(&[(1, 0.4), (2, 0.5), (3, 0.6)]);
+        let found = Estimate::combine(&[(1.0, &a), (-1.0, &b)]).unwrap();
+        assert_eq!((found.seeds, found.paired, found.ruling()), (3, true, Ruling::Undecided));
+        let (low, high) = found.interval.unwrap();
+        assert!((low + 0.048_414).abs() < 1e-6 && (high - 0.448_414).abs() < 1e-6, "{low} {high}");
+        // t(3) * 0.1 / sqrt(4) = 3.182446 * 0.05 = 0.159122 < 0.2.
+        assert_eq!(found.seeds_to_decide(), Some(4));
+        assert!(tied(&a, &b));
+    }
+
+    #[test]
+    fn seeds_that_differ_are_not_paired() {
+        // Welch: variances 0.02 / 2 each, so 0.02 in all with 2 degrees of freedom: half 4.302653 * sqrt(0.02).
+        let a = seeds(&[(1, 2.0), (2, 2.2)]);
+        let b = seeds(&[(3, 1.0), (4, 1.2)]);
+        let found = Estimate::combine(&[(1.0, &a), (-1.0, &b)]).unwrap();
+        let (low, high) = found.interval.unwrap();
+        assert_eq!((found.seeds, found.paired, found.ruling()), (2, false, Ruling::Supported));
+        assert!((found.mean - 1.0).abs() < 1e-12);
+        assert!((high - low - 2.0 * 4.302_653 * 0.02f64.sqrt()).abs() < 1e-5, "{low} {high}");
+        assert_eq!(Estimate::combine(&[(-1.0, &a), (1.0, &b)]).unwrap().ruling(), Ruling::Refuted);
+    }
+
+    #[test]
+    fn one_seed_gives_no_interval() {
+        let (a, b) = (seeds(&[(1, 0.9)]), seeds(&[(1, 0.1)]));
+        let found = Estimate::combine(&[(1.0, &a), (-1.0, &b)]).unwrap();
+        assert_eq!((found.interval, found.seeds, found.ruling()), (None, 1, Ruling::Undecided));
+        assert!((found.mean - 0.8).abs() < 1e-12);
+        assert_eq!(found.seeds_to_decide(), None);
+        assert!(!tied(&a, &b) && tied(&a, &a));
+        let apart = Estimate::combine(&[(1.0, &a), (-1.0, &seeds(&[(2, 0.4)]))]).unwrap();
+        assert_eq!((apart.interval, apart.mean), (None, 0.5));
+        assert_eq!(Estimate::combine(&[(1.0, &a), (-1.0, &Seeds::new())]), None);
+    }
+
+    #[test]
+    fn equal_scores_are_a_tie_and_stay_one() {
+        let a = seeds(&[(1, 0.1 + 0.2), (2, 0.7)]);
+        let b = seeds(&[(1, 0.3), (2, 0.7)]);
+        let found = Estimate::combine(&[(1.0, &a), (-1.0, &b)]).unwrap();
+        assert_eq!((found.ruling(), found.seeds_to_decide()), (Ruling::Undecided, None));
+        assert!(tied(&a, &b));
+    }
+
+    #[test]
+    fn an_equal_gain_in_every_seed_is_certain() {
+        let a = seeds(&[(1, 0.5), (2, 0.75)]);
+        let b = seeds(&[(1, 0.25), (2, 0.5)]);
+        assert_eq!(Estimate::combine(&[(1.0, &a), (-1.0, &b)]).unwrap().ruling(), Ruling::Supported);
+    }
+}

@@ -1,0 +1,134 @@
+//! What was run, and what went wrong: the lists that Markdown and HTML show around the tables.
+
+use super::{Report, Row, RunInfo, Status, groups::distinct};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+
+/// Names and values, in order.
+pub(super) type Facts = Vec<(String, String)>;
+
+/// What the report is about, in one line.
+pub(super) fn title(report: &Report) -> String {
+    if report.runs.is_empty() {
+        return report.label();
+    }
+    distinct(report.runs.iter().map(|run| run.label.as_str())).join(", ")
+}
+
+/// For each run, its label (empty in the report of one run), its facts and its settings.
+pub(super) fn runs(report: &Report) -> Vec<(String, Facts, Facts)> {
+    let own = [RunInfo { label: String::new(), ..report.info() }];
+    let runs = if report.runs.is_empty() { &own[..] } else { &report.runs[..] };
+    runs.iter().map(|run| (run.label.clone(), facts(run, &report.rows), settings(&run.settings))).collect()
+}
+
+/// Failures, stopped rows, notes of rows, notes of the report.
+pub(super) fn remarks(report: &Report) -> Vec<String> {
+    let about = |run: &str, method: &str, seed: u64, text: &str| match run {
+        "" => format!("{method}, seed {seed}: {text}"),
+        run => format!("{run}: {method}, seed {seed}: {text}"),
+    };
+    let mut remarks = Vec::new();
+    for failure in &report.failures {
+        let text = format!("failed: {}", failure.error);
+        remarks.push(about(&failure.run, &failure.method, failure.seed, &text));
+    }
+    for row in &report.rows {
+        let stopped =
+            "stopped before the end of its budget and left out of means and verdicts; `compare run --resume` goes on";
+        let stopped = (row.status == Status::Stopped).then_some(stopped);
+        let texts = stopped.into_iter().chain(row.notes.iter().map(String::as_str));
+        remarks.extend(texts.map(|text| about(&row.run, &row.method, row.seed, text)));
+    }
+    remarks.extend(report.notes.iter().cloned());
+    remarks
+}
+
+fn facts(run: &RunInfo, rows: &[Row]) -> Facts {
+    let (data, budget) = (&run.dataset, &run.budget);
+    let seeds: BTreeSet<u64> =
+        rows.iter().filter(|row| run.label.is_empty() || row.run == run.label).map(|row| row.seed).collect();
+    let mut classes = format!("{} ({} seen, {} unseen)", data.classes, data.seen_classes, data.unseen_classes);
+    if !data.unseen_class_names.is_empty() {
+        classes += &format!("; unseen: {}", data.unseen_class_names.join(", "));
+    }
+    let items = format!("{} training, {} validation, {} test", data.train, data.validation, data.test);
+    let spent = format!(
+        "{} epochs, {} steps of {} images, {} images in all",
+        budget.epochs, budget.steps, budget.batch, budget.images_seen
+    );
+    let seeds = seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    let facts = [
+        ("Data set", data.name.clone()),
+        ("Classes", classes),
+        ("Items", items),
+        ("Encoder", run.encoder.clone()),
+        ("Budget of each method", spent),
+        ("Seeds", seeds),
+        ("Backend", run.backend.clone()),
+        ("Device", run.device.clone()),
+        ("Version", run.version.clone()),
+        ("Command", run.command.clone()),
+    ];
+    facts.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Nested settings with dotted names.
+fn settings(map: &Map<String, Value>) -> Facts {
+    let mut flat = Facts::new();
+    for (name, value) in map {
+        match value {
+            Value::Object(inner) => {
+                flat.extend(settings(inner).into_iter().map(|(inner, value)| (format!("{name}.{inner}"), value)));
+            }
+            Value::String(text) => flat.push((name.clone(), text.clone())),
+            other => flat.push((name.clone(), other.to_string())),
+        }
+    }
+    flat
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Failure, fixtures::head_to_head};
+
+    #[test]
+    fn settings_are_flat_and_in_order() {
+        let runs = runs(&head_to_head());
+        let expected = [("data.images", "1000"), ("methods", r#"["triplet","simclr"]"#), ("lr", "0.5")]
+            .map(|(a, b)| (a.to_owned(), b.to_owned()));
+        assert_eq!(runs[0].2, expected);
+    }
+
+    #[test]
+    fn facts_of_one_run() {
+        let mut report = head_to_head();
+        report.device.clear();
+        let (label, facts, _) = runs(&report).remove(0);
+        assert_eq!(label, "");
+        let of = |name: &str| facts.iter().find(|fact| fact.0 == name).map(|fact| fact.1.as_str());
+        assert_eq!(of("Classes"), Some("10 (7 seen, 3 unseen); unseen: cat, <script>dog, ship"));
+        assert_eq!(of("Seeds"), Some("1, 2, 3"));
+        assert_eq!(of("Device"), None);
+    }
+
+    #[test]
+    fn remarks_of_all_kinds() {
+        let mut report = head_to_head();
+        report.rows[1].status = Status::Stopped;
+        report.rows[2].notes.push("collapsed".into());
+        report.failures.push(Failure { method: "byol".into(), seed: 1, error: "no memory".into(), run: String::new() });
+        report.notes.push("on battery".into());
+        assert_eq!(
+            remarks(&report),
+            [
+                "byol, seed 1: failed: no memory",
+                "pixels, seed 2: stopped before the end of its budget and left out of means and verdicts; `compare run \
+                 --resume` goes on",
+                "pixels, seed 3: collapsed",
+                "on battery",
+            ]
+        );
+    }
+}

@@ -1,0 +1,84 @@
+//! Reports that the tests share.
+
+use super::{Budget, Cost, DatasetInfo, Paradigm, Report, Row, Status};
+use std::collections::BTreeMap;
+
+/// A finished row with these scores.
+pub(super) fn row(method: &str, paradigm: Paradigm, seed: u64, scores: &[(&str, f64)]) -> Row {
+    Row {
+        method: method.into(),
+        paradigm,
+        seed,
+        labels_used: if paradigm == Paradigm::Metric { 600 } else { 0 },
+        scores: scores.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
+        cost: Cost {
+            train_seconds: 2.0,
+            images_per_second: 300.0,
+            peak_memory_bytes: None,
+            steps: 10,
+            images_seen: 640,
+        },
+        run: String::new(),
+        axes: BTreeMap::new(),
+        status: Status::Ok,
+        notes: Vec::new(),
+        checkpoint: None,
+        curve: Vec::new(),
+    }
+}
+
+/// Rows of one method, one seed after the other from 1, for one score.
+pub(super) fn seeds(method: &str, paradigm: Paradigm, score: &str, values: &[f64]) -> Vec<Row> {
+    (1..).zip(values).map(|(seed, value)| row(method, paradigm, seed, &[(score, *value)])).collect()
+}
+
+/// The same rows at a value of an axis.
+pub(super) fn at(axis: &str, value: f64, mut rows: Vec<Row>) -> Vec<Row> {
+    for row in &mut rows {
+        row.axes.insert(axis.into(), value);
+    }
+    rows
+}
+
+/// A baseline, two metric and two contrastive methods, three seeds, on a data set with a hostile name. Not summarised.
+pub(super) fn head_to_head() -> Report {
+    let methods = [
+        ("pixels", Paradigm::Baseline, 0.30, 0.40),
+        ("triplet", Paradigm::Metric, 0.80, 0.50),
+        ("siamese", Paradigm::Metric, 0.70, 0.45),
+        ("simclr", Paradigm::Contrastive, 0.50, 0.70),
+        ("moco", Paradigm::Contrastive, 0.45, 0.65),
+    ];
+    let mut rows = Vec::new();
+    for (method, paradigm, retrieval, transfer) in methods {
+        for (seed, shift) in [(1, -0.01), (2, 0.0), (3, 0.01)] {
+            let scores =
+                [("retrieval.seen.map_at_r", retrieval + shift), ("transfer.unseen.linear_probe", transfer + shift)];
+            rows.push(row(method, paradigm, seed, &scores));
+        }
+    }
+    Report {
+        version: "0.1.0".into(),
+        command: "compare run --seeds 3".into(),
+        backend: "flex".into(),
+        device: "CPU".into(),
+        dataset: DatasetInfo {
+            name: "<script>alert('x')</script> & | \"shapes\"".into(),
+            classes: 10,
+            seen_classes: 7,
+            unseen_classes: 3,
+            train: 600,
+            validation: 100,
+            test: 300,
+            unseen_class_names: vec!["cat".into(), "<script>dog".into(), "ship".into()],
+        },
+        budget: Budget { epochs: 2, steps: 20, images_seen: 1200, batch: 64 },
+        encoder: "conv4".into(),
+        settings: serde_json::json!({ "data": { "images": 1000 }, "methods": ["triplet", "simclr"], "lr": 0.5 })
+            .as_object()
+            .cloned()
+            .unwrap_or_default(),
+        rows,
+        ..Report::default()
+    }
+}

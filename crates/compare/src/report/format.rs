@@ -1,0 +1,77 @@
+//! How numbers look to a person.
+
+use super::definitions;
+
+/// Digits of a score.
+const DIGITS: usize = 3;
+
+/// A score with three digits, a cost in its unit.
+pub(super) fn number(metric: &str, value: f64) -> String {
+    match metric {
+        "train_seconds" if value < 100.0 => format!("{value:.1} s"),
+        "train_seconds" => format!("{value:.0} s"),
+        "images_per_second" => format!("{value:.0}/s"),
+        "peak_memory_bytes" => format!("{:.0} MiB", value / f64::from(1 << 20)),
+        _ if definitions::metric(metric) == "effective_rank" => format!("{value:.1}"),
+        _ => plain(value),
+    }
+}
+
+/// [`number`] with the half width of its interval, if it has one.
+pub(super) fn with_half(metric: &str, mean: f64, half: Option<f64>) -> String {
+    match half {
+        Some(half) => format!("{} ±{}", number(metric, mean), number(metric, half)),
+        None => number(metric, mean),
+    }
+}
+
+/// A difference with its sign.
+pub(super) fn signed(value: f64) -> String {
+    let text = plain(value);
+    if value > 0.0 && text != plain(0.0) { format!("+{text}") } else { text }
+}
+
+/// An interval of differences: `[-0.010, +0.120]`.
+pub(super) fn interval(low: f64, high: f64) -> String {
+    format!("[{}, {}]", signed(low), signed(high))
+}
+
+/// A share in percent, without needless digits.
+pub(super) fn percent(share: f64) -> String {
+    let text = format!("{:.2}", 100.0 * share);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// Three digits; what rounds to zero has no sign.
+fn plain(value: f64) -> String {
+    let text = format!("{value:.DIGITS$}");
+    match text.strip_prefix('-') {
+        Some(digits) if digits.bytes().all(|byte| matches!(byte, b'0' | b'.')) => digits.to_owned(),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_their_units() {
+        assert_eq!(number("retrieval.seen.map_at_r", 0.81249), "0.812");
+        assert_eq!(number("geometry.seen.effective_rank", 12.345), "12.3");
+        assert_eq!(number("train_seconds", 9.96), "10.0 s");
+        assert_eq!(number("train_seconds", 1234.6), "1235 s");
+        assert_eq!(number("images_per_second", 812.4), "812/s");
+        assert_eq!(number("peak_memory_bytes", 3.0 * 1024.0 * 1024.0), "3 MiB");
+        assert_eq!(with_half("transfer.seen.knn", 0.5, Some(0.0125)), "0.500 ±0.013");
+        assert_eq!(with_half("transfer.seen.knn", 0.5, None), "0.500");
+    }
+
+    #[test]
+    fn differences_and_shares() {
+        assert_eq!(interval(-0.0101, 0.12), "[-0.010, +0.120]");
+        assert_eq!((signed(-0.0001), signed(0.0001)), ("0.000".to_owned(), "0.000".to_owned()));
+        let shares: Vec<_> = [0.01, 0.07, 0.125, 1.0, 0.5].map(percent).into();
+        assert_eq!(shares, ["1 %", "7 %", "12.5 %", "100 %", "50 %"]);
+    }
+}

@@ -1,0 +1,135 @@
+//! Rows that differ in their seed alone.
+
+use super::{Paradigm, Row, Status, estimate::Seeds};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+};
+
+/// The finished rows of one method under one setting.
+pub(super) struct Group<'a> {
+    pub run: &'a str,
+    pub method: &'a str,
+    pub paradigm: Paradigm,
+    pub axes: &'a BTreeMap<String, f64>,
+    rows: Vec<&'a Row>,
+}
+
+impl Group<'_> {
+    /// The values of a score or cost by seed. A seed that occurs twice counts once, with its later row.
+    pub fn values(&self, metric: &str) -> Seeds {
+        self.rows.iter().filter_map(|row| Some((row.seed, row.value(metric)?))).collect()
+    }
+
+    /// Names of all scores and costs, sorted.
+    pub fn metrics(&self) -> BTreeSet<&str> {
+        self.rows.iter().flat_map(|row| row.metrics()).collect()
+    }
+
+    fn belongs(&self, row: &Row) -> bool {
+        (self.run, self.method, self.paradigm) == (row.run.as_str(), row.method.as_str(), row.paradigm)
+            && *self.axes == row.axes
+    }
+}
+
+/// All groups: by run, then family, then method in the order of the rows, then swept setting.
+pub(super) fn groups(rows: &[Row]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for row in rows.iter().filter(|row| row.status == Status::Ok) {
+        match groups.iter_mut().find(|group| group.belongs(row)) {
+            Some(group) => group.rows.push(row),
+            None => groups.push(Group {
+                run: &row.run,
+                method: &row.method,
+                paradigm: row.paradigm,
+                axes: &row.axes,
+                rows: vec![row],
+            }),
+        }
+    }
+    let runs = runs(rows);
+    let methods = distinct(rows.iter().map(|row| row.method.as_str()));
+    let place = |names: &[&str], name: &str| names.iter().position(|known| *known == name);
+    groups.sort_by(|a, b| {
+        let key = |group: &Group<'_>| (place(&runs, group.run), group.paradigm, place(&methods, group.method));
+        key(a).cmp(&key(b)).then_with(|| a.axes.partial_cmp(b.axes).unwrap_or(Ordering::Equal))
+    });
+    groups
+}
+
+/// The method's name, followed by the settings in which its groups of the same run differ: `simclr labels=0.1`.
+pub(super) fn label(group: &Group<'_>, groups: &[Group<'_>]) -> String {
+    let mut label = group.method.to_owned();
+    for (axis, value) in group.axes {
+        let differs = |other: &Group<'_>| other.axes.get(axis) != Some(value);
+        if groups.iter().any(|other| other.run == group.run && other.method == group.method && differs(other)) {
+            label += &format!(" {axis}={value}");
+        }
+    }
+    label
+}
+
+/// Labels of the runs in the order of the rows; the empty label alone if there is no row.
+pub(super) fn runs(rows: &[Row]) -> Vec<&str> {
+    let runs = distinct(rows.iter().map(|row| row.run.as_str()));
+    if runs.is_empty() { vec![""] } else { runs }
+}
+
+/// Each item once, in the order of its first appearance.
+pub(super) fn distinct<'a>(items: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut seen = Vec::new();
+    for item in items {
+        if !seen.contains(&item) {
+            seen.push(item);
+        }
+    }
+    seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixtures::row;
+
+    const SCORE: &str = "transfer.seen.knn";
+
+    #[test]
+    fn order_and_labels() {
+        let mut rows = vec![
+            row("simclr", Paradigm::Contrastive, 1, &[(SCORE, 0.5)]),
+            row("triplet", Paradigm::Metric, 1, &[(SCORE, 0.4)]),
+            row("simclr", Paradigm::Contrastive, 2, &[(SCORE, 0.7)]),
+            row("pixels", Paradigm::Baseline, 1, &[(SCORE, 0.1)]),
+            row("triplet", Paradigm::Metric, 1, &[(SCORE, 0.3)]),
+            row("siamese", Paradigm::Metric, 1, &[(SCORE, 0.3)]),
+        ];
+        for (row, share) in [(1, 1.0), (4, 0.1), (5, 1.0)] {
+            rows[row].axes.insert("labels".into(), share);
+        }
+        rows.push(Row { status: Status::Stopped, ..row("moco", Paradigm::Contrastive, 1, &[(SCORE, 0.9)]) });
+        let groups = groups(&rows);
+        let labels: Vec<_> = groups.iter().map(|group| label(group, &groups)).collect();
+        assert_eq!(labels, ["pixels", "triplet labels=0.1", "triplet labels=1", "siamese", "simclr"]);
+        assert_eq!(groups[4].values(SCORE), Seeds::from([(1, 0.5), (2, 0.7)]));
+        assert_eq!(Vec::from_iter(groups[4].metrics()), ["images_per_second", "train_seconds", SCORE]);
+    }
+
+    #[test]
+    fn a_repeated_seed_counts_once() {
+        let rows = [
+            row("simclr", Paradigm::Contrastive, 1, &[(SCORE, 0.5)]),
+            row("simclr", Paradigm::Contrastive, 1, &[(SCORE, 0.6)]),
+        ];
+        assert_eq!(groups(&rows)[0].values(SCORE), Seeds::from([(1, 0.6)]));
+    }
+
+    #[test]
+    fn runs_stay_apart() {
+        let mut rows = vec![row("simclr", Paradigm::Contrastive, 1, &[(SCORE, 0.5)]); 2];
+        rows[0].run = "b".into();
+        rows[1].run = "a".into();
+        assert_eq!(runs(&rows), ["b", "a"]);
+        assert_eq!(groups(&rows).iter().map(|group| group.run).collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!(runs(&[]), [""]);
+    }
+}

@@ -1,0 +1,241 @@
+//! `index.html`: one page without scripts, fonts or anything else from elsewhere.
+
+use super::{
+    Paradigm, Report, ReportError, Summary, Verdict,
+    chart::{Chart, chart},
+    definitions,
+    facts::{self, Facts},
+    format::{interval, number, signed, with_half},
+    table::{LEGEND, Line, Table, tables},
+    verdict::Part,
+};
+use minijinja::{Environment, UndefinedBehavior, Value, context};
+
+/// The template's name ends in `.html`, so that everything put into it is escaped.
+const NAME: &str = "page.html";
+
+/// The whole report as a page.
+pub(super) fn render(report: &Report) -> Result<String, ReportError> {
+    page(report).map_err(|error| ReportError::Render { file: "index.html", reason: format!("{error:#}") })
+}
+
+fn page(report: &Report) -> Result<String, minijinja::Error> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.add_template(NAME, include_str!("page.html.jinja"))?;
+    let tables: Vec<Value> = tables(report).iter().map(table).collect();
+    let runs: Vec<Value> = facts::runs(report)
+        .into_iter()
+        .map(|(label, facts, settings)| {
+            context! { label => label, facts => pairs(&facts), settings => pairs(&settings) }
+        })
+        .collect();
+    let meanings: Facts = report.definitions.iter().map(|(name, text)| (name.clone(), text.clone())).collect();
+    let remarks: Vec<Value> = facts::remarks(report).iter().map(|remark| marked(remark)).collect();
+    environment.get_template(NAME)?.render(context! {
+        title => facts::title(report),
+        verdicts => report.verdicts.iter().map(verdict).collect::<Vec<_>>(),
+        tables => tables,
+        legend => LEGEND,
+        remarks => remarks,
+        joined => report.summary.iter().any(|summary| !summary.run.is_empty()),
+        summary => report.summary.iter().map(summary).collect::<Vec<_>>(),
+        runs => runs,
+        definitions => pairs(&meanings),
+    })
+}
+
+fn verdict(verdict: &Verdict) -> Value {
+    context! {
+        topic => verdict.topic(),
+        run => verdict.run.as_str(),
+        ruling => verdict.verdict.name(),
+        effect => verdict.effect_text(),
+        claim => verdict.claim.as_str(),
+        evidence => marked(&verdict.evidence),
+        parts => verdict.parts.iter().map(part).collect::<Vec<_>>(),
+    }
+}
+
+fn part(part: &Part) -> Value {
+    context! {
+        name => part.name.as_str(),
+        scores => part.scores.join(", "),
+        ruling => part.verdict.name(),
+        effect => part.effect.map_or_else(|| "-".to_owned(), signed),
+        interval => part.ci95_low.zip(part.ci95_high).map_or_else(|| "-".to_owned(), |(low, high)| interval(low, high)),
+    }
+}
+
+/// Text in which backquotes mark commands, as a list of pieces.
+fn marked(text: &str) -> Value {
+    let pieces: Vec<&str> = text.split('`').collect();
+    if pieces.len().is_multiple_of(2) {
+        return Value::from(vec![context! { code => false, text => text }]);
+    }
+    let piece = |(i, text): (usize, &str)| context! { code => i % 2 == 1, text => text };
+    Value::from(pieces.into_iter().enumerate().map(piece).collect::<Vec<_>>())
+}
+
+fn table(table: &Table<'_>) -> Value {
+    let columns: Vec<Value> = table
+        .columns
+        .iter()
+        .map(|name| {
+            let metric = definitions::metric(name);
+            context! { place => name.strip_suffix(metric).unwrap_or_default(), metric => metric }
+        })
+        .collect();
+    context! {
+        run => table.run,
+        columns => columns,
+        families => families(table),
+        chart => chart(table).map(|drawn| drawing(&drawn, table)),
+    }
+}
+
+/// The lines of a table, family by family.
+fn families(table: &Table<'_>) -> Vec<Value> {
+    let lines = |paradigm: Paradigm| -> Vec<Value> {
+        table.lines.iter().filter(|line| line.paradigm == paradigm).map(|own| line(own, &table.columns)).collect()
+    };
+    [Paradigm::Baseline, Paradigm::Metric, Paradigm::Contrastive, Paradigm::Hybrid]
+        .into_iter()
+        .map(|paradigm| (paradigm, lines(paradigm)))
+        .filter(|(_, lines)| !lines.is_empty())
+        .map(|(paradigm, lines)| context! { name => paradigm.name(), lines => lines })
+        .collect()
+}
+
+fn line(line: &Line, columns: &[String]) -> Value {
+    let cells = columns.iter().zip(&line.cells).map(|(column, cell)| match cell {
+        Some(cell) => context! { text => with_half(column, cell.mean, cell.half), best => cell.best },
+        None => context! { text => "-", best => false },
+    });
+    context! { label => line.label.as_str(), cells => cells.collect::<Vec<_>>() }
+}
+
+fn drawing(chart: &Chart, table: &Table<'_>) -> Value {
+    let unit = |value: f64| format!("{value:.1}");
+    let names: Vec<&str> = chart.series.iter().map(|series| series.name.as_str()).collect();
+    let bars = chart.bars.iter().map(|bar| {
+        let middle = bar.y + bar.height / 2.0;
+        context! {
+            series => bar.series,
+            y => unit(bar.y),
+            width => unit(bar.width),
+            height => unit(bar.height),
+            middle => unit(middle),
+            low => bar.interval.map(|(low, _)| unit(low)),
+            high => bar.interval.map(|(_, high)| unit(high)),
+            text => unit(bar.text),
+            value => number(names[bar.series], bar.value),
+        }
+    });
+    let series = chart.series.iter().map(|own| context! { name => own.name.as_str(), x => unit(own.x) });
+    let place = |(at, name): &(f64, String)| context! { at => unit(*at), name => name.as_str() };
+    context! {
+        run => table.run,
+        names => names.join(" and "),
+        width => unit(chart.width),
+        height => unit(chart.height),
+        left => unit(chart.left),
+        bottom => unit(chart.bottom),
+        series => series.collect::<Vec<_>>(),
+        ticks => chart.ticks.iter().map(place).collect::<Vec<_>>(),
+        labels => chart.labels.iter().map(place).collect::<Vec<_>>(),
+        bars => bars.collect::<Vec<_>>(),
+    }
+}
+
+fn summary(summary: &Summary) -> Value {
+    let axes: String = summary.axes.iter().map(|(axis, value)| format!(" {axis}={value}")).collect();
+    let end = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| number(&summary.metric, value));
+    context! {
+        run => summary.run.as_str(),
+        method => format!("{}{axes}", summary.method),
+        metric => summary.metric.as_str(),
+        mean => number(&summary.metric, summary.mean),
+        low => end(summary.ci95_low),
+        high => end(summary.ci95_high),
+        seeds => summary.seeds,
+    }
+}
+
+fn pairs(facts: &Facts) -> Vec<Value> {
+    facts.iter().map(|(name, value)| context! { name => name.as_str(), value => value.as_str() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixtures::{head_to_head, row};
+
+    fn page_of(change: impl FnOnce(&mut Report)) -> String {
+        let mut report = head_to_head();
+        change(&mut report);
+        report.summarize();
+        render(&report).unwrap()
+    }
+
+    #[test]
+    fn names_are_escaped_everywhere() {
+        let page = page_of(|report| {
+            let hostile = "\"><script>alert(1)</script>";
+            report.rows.push(row(hostile, Paradigm::Hybrid, 1, &[("retrieval.seen.map_at_r", 0.5)]));
+            report.rows[0].notes.push(hostile.into());
+            report.rows[0].axes.insert(hostile.into(), 1.0);
+            report.rows[0].scores.insert(format!("transfer.{hostile}.linear_probe"), 0.5);
+            report.settings.insert(hostile.into(), hostile.into());
+            report.notes.push("see https://example.org/ and `compare run`".into());
+            report.command = hostile.into();
+        });
+        assert!(!page.contains("<script"), "{page}");
+        assert!(!page.contains("http://") && !page.contains("https://"));
+        assert!(page.contains("&lt;script&gt;alert(&#x27;x&#x27;)&lt;&#x2f;script&gt; &amp; | &quot;shapes&quot;"));
+        assert!(page.contains("&lt;script&gt;dog"));
+        assert!(page.contains("<code>compare run</code>"));
+    }
+
+    #[test]
+    fn the_page_needs_nothing_from_elsewhere() {
+        let page = page_of(|_| ());
+        for foreign in ["src=", "href=", "url(", "@import", "http", "<link", "<script"] {
+            assert!(!page.contains(foreign), "{foreign}");
+        }
+        assert!(page.starts_with("<!doctype html>"));
+        assert!(page.contains("prefers-color-scheme: dark"));
+    }
+
+    #[test]
+    fn the_parts_of_the_page() {
+        let page = page_of(|_| ());
+        for part in [
+            "<b class=\"ruling supported\">supported</b>",
+            "0.800 ±0.025",
+            "<title id=\"chart-1-title\">",
+            "<desc id=\"chart-1-desc\">",
+            "class=\"series-0\"",
+            "class=\"interval\"",
+            "Mean average precision at R",
+            "data.images",
+            "compare run --seeds 3",
+        ] {
+            assert!(page.contains(part), "no {part} in\n{page}");
+        }
+        assert_eq!(page.matches("<svg").count(), 1);
+        assert_eq!(page.matches("class=\"interval\"").count(), 10);
+    }
+
+    #[test]
+    fn an_empty_report_is_a_page() {
+        let page = render(&Report::default()).unwrap();
+        assert!(page.contains("No method came to its end"));
+    }
+
+    #[test]
+    fn one_seed_draws_no_interval() {
+        let page = page_of(|report| report.rows.retain(|row| row.seed == 1));
+        assert!(!page.contains("class=\"interval\"") && page.contains("0.790"));
+    }
+}

@@ -1,0 +1,225 @@
+//! `report.md`.
+
+use super::{
+    Report, Summary, Verdict,
+    facts::{self, Facts},
+    format::{number, with_half},
+    table::{Cell, LEGEND, Table, tables},
+};
+
+/// The whole report: verdicts, head-to-head, all scores, what was run, definitions.
+pub(super) fn render(report: &Report) -> String {
+    let title = format!("# Metric or contrastive learning: {}", escape(&facts::title(report)));
+    let sections =
+        [title, verdicts(report), scores(report), remarks(report), summary(report), setup(report), definitions(report)];
+    sections.into_iter().filter(|section| !section.is_empty()).collect::<Vec<_>>().join("\n\n") + "\n"
+}
+
+fn verdicts(report: &Report) -> String {
+    let item = |verdict: &Verdict| {
+        let run = if verdict.run.is_empty() { String::new() } else { format!(" ({})", escape(&verdict.run)) };
+        format!(
+            "- **{}{run}: {}**, {}. *{}* {}",
+            verdict.topic(),
+            verdict.verdict,
+            verdict.effect_text(),
+            escape(&verdict.claim),
+            escape(&verdict.evidence)
+        )
+    };
+    section("Verdicts", report.verdicts.iter().map(item).collect())
+}
+
+fn scores(report: &Report) -> String {
+    let tables = tables(report);
+    if tables.is_empty() {
+        return "## Scores\n\nNo method came to its end.".to_owned();
+    }
+    let blocks: Vec<_> = tables.iter().map(block).collect();
+    format!("## Scores\n\n{}\n\n{}", blocks.join("\n\n"), escape(LEGEND))
+}
+
+fn block(table: &Table<'_>) -> String {
+    let heading =
+        ["method", "family"].into_iter().map(str::to_owned).chain(table.columns.iter().map(|name| escape(name)));
+    let mut rows = vec![heading.collect::<Vec<_>>()];
+    for line in &table.lines {
+        let cell = |(column, cell): (&String, &Option<Cell>)| match cell {
+            Some(cell) => {
+                let text = with_half(column, cell.mean, cell.half);
+                if cell.best { format!("**{text}** \\*") } else { text }
+            }
+            None => "-".to_owned(),
+        };
+        let cells = table.columns.iter().zip(&line.cells).map(cell);
+        rows.push([escape(&line.label), line.paradigm.to_string()].into_iter().chain(cells).collect());
+    }
+    let run = if table.run.is_empty() { String::new() } else { format!("### {}\n\n", escape(table.run)) };
+    run + &grid(&rows, 2)
+}
+
+fn summary(report: &Report) -> String {
+    if report.summary.is_empty() {
+        return String::new();
+    }
+    let joined = report.summary.iter().any(|summary| !summary.run.is_empty());
+    let line = |summary: &Summary| {
+        let interval = match summary.ci95_low.zip(summary.ci95_high) {
+            Some((low, high)) => format!("{} to {}", number(&summary.metric, low), number(&summary.metric, high)),
+            None => "-".to_owned(),
+        };
+        let axes: String = summary.axes.iter().map(|(axis, value)| format!(" {axis}={value}")).collect();
+        let run = joined.then(|| escape(&summary.run));
+        let cells = [
+            escape(&format!("{}{axes}", summary.method)),
+            escape(&summary.metric),
+            number(&summary.metric, summary.mean),
+            interval,
+            summary.seeds.to_string(),
+        ];
+        run.into_iter().chain(cells).collect::<Vec<_>>()
+    };
+    let heading = ["method", "score", "mean", "95 % interval", "seeds"].map(str::to_owned);
+    let mut rows = vec![joined.then(|| "run".to_owned()).into_iter().chain(heading).collect::<Vec<_>>()];
+    rows.extend(report.summary.iter().map(line));
+    format!("## All scores\n\n{}", grid(&rows, if joined { 3 } else { 2 }))
+}
+
+fn setup(report: &Report) -> String {
+    let item = |(name, value): &(String, String)| format!("- {}: {}", escape(name), escape(value));
+    let list = |facts: &Facts| facts.iter().map(item).collect::<Vec<_>>().join("\n");
+    let mut blocks = vec!["## What was run".to_owned()];
+    for (label, facts, settings) in facts::runs(report) {
+        if !label.is_empty() {
+            blocks.push(format!("### {}", escape(&label)));
+        }
+        blocks.push(list(&facts));
+        if !settings.is_empty() {
+            blocks.push(format!("Settings:\n\n{}", list(&settings)));
+        }
+    }
+    blocks.join("\n\n")
+}
+
+fn remarks(report: &Report) -> String {
+    section("Remarks", facts::remarks(report).iter().map(|remark| format!("- {}", escape(remark))).collect())
+}
+
+fn definitions(report: &Report) -> String {
+    let line = |(name, text): (&String, &String)| format!("- {}: {}", escape(name), escape(text));
+    section("Definitions", report.definitions.iter().map(line).collect())
+}
+
+/// A heading and its items; nothing without items.
+fn section(name: &str, items: Vec<String>) -> String {
+    if items.is_empty() { String::new() } else { format!("## {name}\n\n{}", items.join("\n")) }
+}
+
+/// A table whose first row is the heading; the first `left` columns are aligned to the left, the others to the right.
+fn grid(rows: &[Vec<String>], left: usize) -> String {
+    let line = |cells: &Vec<String>| format!("| {} |", cells.join(" | "));
+    let mut lines: Vec<String> = rows.iter().map(line).collect();
+    let rule: String = (0..rows[0].len()).map(|i| if i < left { " --- |" } else { " ---: |" }).collect();
+    lines.insert(1, format!("|{rule}"));
+    lines.join("\n")
+}
+
+/// Text without markup: names come from folders and files. Backquotes stay, as they mark commands.
+fn escape(text: &str) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    let in_word = |i: usize| {
+        let word = |i: Option<usize>| i.and_then(|i| chars.get(i)).is_some_and(|char| char.is_alphanumeric());
+        word(i.checked_sub(1)) && word(i.checked_add(1))
+    };
+    let mut escaped = String::with_capacity(text.len());
+    for (i, &char) in chars.iter().enumerate() {
+        match char {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '_' if in_word(i) => escaped.push('_'),
+            '\\' | '|' | '*' | '_' | '[' | ']' | '~' | '#' | '$' => escaped.extend(['\\', char]),
+            char if char.is_control() => escaped.push(' '),
+            char => escaped.push(char),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{
+        Paradigm,
+        fixtures::{head_to_head, seeds},
+    };
+
+    fn small() -> Report {
+        let mut rows = seeds("triplet", Paradigm::Metric, "transfer.seen.knn", &[0.80, 0.82, 0.84]);
+        rows.extend(seeds("simclr", Paradigm::Contrastive, "retrieval.seen.map_at_r", &[0.5]));
+        let mut report = Report { rows, ..Report::default() };
+        report.summarize();
+        report
+    }
+
+    #[test]
+    fn the_head_to_head() {
+        assert_eq!(
+            scores(&small()).lines().take(6).collect::<Vec<_>>(),
+            [
+                "## Scores",
+                "",
+                "| method | family | retrieval.seen.map_at_r | transfer.seen.knn | train_seconds |",
+                "| --- | --- | ---: | ---: | ---: |",
+                "| triplet | metric | - | **0.820 ±0.050** \\* | 2.0 s ±0.0 s |",
+                "| simclr | contrastive | **0.500** \\* | - | 2.0 s |",
+            ]
+        );
+    }
+
+    #[test]
+    fn all_scores() {
+        assert_eq!(
+            summary(&small()),
+            "## All scores\n\n\
+             | method | score | mean | 95 % interval | seeds |\n\
+             | --- | --- | ---: | ---: | ---: |\n\
+             | triplet | images_per_second | 300/s | 300/s to 300/s | 3 |\n\
+             | triplet | train_seconds | 2.0 s | 2.0 s to 2.0 s | 3 |\n\
+             | triplet | transfer.seen.knn | 0.820 | 0.770 to 0.870 | 3 |\n\
+             | simclr | images_per_second | 300/s | - | 1 |\n\
+             | simclr | retrieval.seen.map_at_r | 0.500 | - | 1 |\n\
+             | simclr | train_seconds | 2.0 s | - | 1 |"
+        );
+    }
+
+    #[test]
+    fn the_whole_page() {
+        let mut report = head_to_head();
+        report.summarize();
+        let page = render(&report);
+        let sections: Vec<_> = page.lines().filter(|line| line.starts_with('#')).collect();
+        assert_eq!(
+            sections,
+            [
+                "# Metric or contrastive learning: &lt;script&gt;alert('x')&lt;/script&gt; &amp; \\| \"shapes\"/conv4",
+                "## Verdicts",
+                "## Scores",
+                "## All scores",
+                "## What was run",
+                "## Definitions",
+            ]
+        );
+        assert!(!page.contains("<script"));
+        assert!(page.contains("- **goal: supported**, +0.200 [+0.200, +0.200]."), "{page}");
+        assert!(page.contains("- Classes: 10 (7 seen, 3 unseen); unseen: cat, &lt;script&gt;dog, ship"));
+        assert!(page.contains("- data.images: 1000"));
+        assert!(page.contains("- retrieval.\\*.map_at_r: Mean average precision at R"));
+        assert!(page.ends_with('\n') && !page.contains("\n\n\n"));
+    }
+
+    #[test]
+    fn markup_in_names_is_escaped() {
+        assert_eq!(escape("a|b*c_d_ [x](y)\n`z`"), "a\\|b\\*c_d\\_ \\[x\\](y) `z`");
+    }
+}

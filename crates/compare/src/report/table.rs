@@ -1,0 +1,190 @@
+//! The head-to-head table, which the terminal, Markdown and HTML show in their own way.
+
+use super::{
+    Paradigm, Report,
+    definitions::{self, Better},
+    estimate::{Estimate, tied},
+    groups::{Group, groups, label, runs},
+};
+use std::collections::BTreeSet;
+
+/// Explains the mark of the best scores.
+pub(super) const LEGEND: &str = "* best of its column, and those that a paired t-test over the seeds (95 %) cannot \
+                                 tell from it. ± is half the 95 % interval over seeds; with one seed there is none, \
+                                 and any difference may be chance.";
+
+/// Scores shown, in the order of the columns, each with its rank when there is room for few. `*` stands for a data set
+/// other than this one.
+const HEADLINES: &[(&str, u8)] = &[
+    ("retrieval.seen.recall_at_1", 4),
+    ("retrieval.seen.map_at_r", 0),
+    ("retrieval.unseen.map_at_r", 2),
+    ("verification.unseen.roc_auc", 8),
+    ("transfer.seen.linear_probe", 1),
+    ("transfer.seen.knn", 7),
+    ("transfer.unseen.linear_probe", 3),
+    ("transfer.unseen.few_shot_5", 5),
+    ("transfer.*.linear_probe", 9),
+    ("train_seconds", 6),
+];
+
+/// The head-to-head of one run.
+pub(super) struct Table<'a> {
+    /// Label of the run; empty in the report of one run.
+    pub run: &'a str,
+    /// Names of scores and costs.
+    pub columns: Vec<String>,
+    /// One line for each method and setting, in families.
+    pub lines: Vec<Line>,
+}
+
+/// One method under one setting.
+pub(super) struct Line {
+    pub label: String,
+    pub paradigm: Paradigm,
+    /// One cell for each column, empty without a score.
+    pub cells: Vec<Option<Cell>>,
+}
+
+/// A score over seeds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Cell {
+    pub mean: f64,
+    /// Half the width of the interval, with two seeds or more.
+    pub half: Option<f64>,
+    /// Whether it is the best of its column or cannot be told from it.
+    pub best: bool,
+}
+
+/// A table for each run that has finished rows.
+pub(super) fn tables<'a>(report: &'a Report) -> Vec<Table<'a>> {
+    let groups = groups(&report.rows);
+    let table = |run: &'a str| {
+        let own: Vec<&Group<'_>> = groups.iter().filter(|group| group.run == run).collect();
+        let columns = columns(&own);
+        let cells: Vec<_> = columns.iter().map(|metric| column(&own, metric)).collect();
+        let line = |(i, group): (usize, &&Group<'_>)| Line {
+            label: label(group, &groups),
+            paradigm: group.paradigm,
+            cells: cells.iter().map(|column| column[i]).collect(),
+        };
+        let lines = own.iter().enumerate().map(line).collect();
+        Table { run, columns, lines }
+    };
+    runs(&report.rows).into_iter().map(table).filter(|table| !table.lines.is_empty()).collect()
+}
+
+/// How soon a column goes when there is no room for it: the larger, the sooner.
+pub(super) fn rank(column: &str) -> u8 {
+    let fits = |headline: &str| headline == column || other_data(headline, column);
+    HEADLINES.iter().find(|(headline, _)| fits(headline)).map_or(u8::MAX, |(_, rank)| *rank)
+}
+
+/// The headline scores that occur; all scores if none does.
+fn columns(groups: &[&Group<'_>]) -> Vec<String> {
+    let occurring: BTreeSet<&str> = groups.iter().flat_map(|group| group.metrics()).collect();
+    let scores = |name: &&str| name.contains('.');
+    let mut columns: Vec<String> = Vec::new();
+    for (headline, _) in HEADLINES {
+        let fits = |name: &&str| *name == *headline || other_data(headline, name);
+        columns.extend(occurring.iter().copied().filter(fits).map(str::to_owned));
+    }
+    if columns.iter().any(|name| name.contains('.')) {
+        columns
+    } else {
+        occurring.iter().copied().filter(scores).map(str::to_owned).chain(columns).collect()
+    }
+}
+
+/// Whether `name` is the headline score on another data set.
+fn other_data(headline: &str, name: &str) -> bool {
+    let place = definitions::place(name);
+    headline.contains('*') && !matches!(place, "seen" | "unseen" | "") && headline.replace('*', place) == name
+}
+
+/// The cells of one column, with its best marked.
+fn column(groups: &[&Group<'_>], metric: &str) -> Vec<Option<Cell>> {
+    let values: Vec<_> = groups.iter().map(|group| group.values(metric)).collect();
+    let estimates: Vec<_> =
+        values.iter().map(|seeds| Estimate::of(&seeds.values().copied().collect::<Vec<_>>())).collect();
+    let sign = match definitions::better(metric) {
+        Better::Higher => Some(1.0),
+        Better::Lower => Some(-1.0),
+        Better::Neither => None,
+    };
+    let means = estimates.iter().enumerate().filter_map(|(i, estimate)| Some((i, sign? * estimate.as_ref()?.mean)));
+    let best = means.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(i, _)| i);
+    let marked = |i: usize| best.is_some_and(|best| i == best || tied(&values[best], &values[i]));
+    let cell = |(i, estimate): (usize, &Option<Estimate>)| {
+        let Estimate { mean, interval, .. } = (*estimate)?;
+        Some(Cell { mean, half: interval.map(|(low, high)| (high - low) / 2.0), best: marked(i) })
+    };
+    estimates.iter().enumerate().map(cell).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixtures::{head_to_head, row, seeds};
+
+    const SCORE: &str = "retrieval.seen.map_at_r";
+
+    fn marks(rows: Vec<crate::report::Row>) -> Vec<bool> {
+        let report = Report { rows, ..Report::default() };
+        let tables = tables(&report);
+        tables[0].lines.iter().map(|line| line.cells[0].is_some_and(|cell| cell.best)).collect()
+    }
+
+    #[test]
+    fn columns_that_occur_in_order() {
+        let report = head_to_head();
+        let tables = tables(&report);
+        assert_eq!(tables.len(), 1);
+        assert_eq!(tables[0].columns, ["retrieval.seen.map_at_r", "transfer.unseen.linear_probe", "train_seconds"]);
+        let labels: Vec<_> = tables[0].lines.iter().map(|line| line.label.as_str()).collect();
+        assert_eq!(labels, ["pixels", "triplet", "siamese", "simclr", "moco"]);
+        let best: Vec<_> = tables[0].lines.iter().map(|line| line.cells[0].unwrap().best).collect();
+        assert_eq!(best, [false, true, false, false, false]);
+        assert!(tables[0].lines.iter().all(|line| !line.cells[2].unwrap().best), "costs are not ranked");
+        // Deviation 0.01 over three seeds: 4.302653 * 0.01 / sqrt(3).
+        assert!((tables[0].lines[1].cells[0].unwrap().half.unwrap() - 0.024_841).abs() < 1e-6);
+    }
+
+    #[test]
+    fn other_data_sets_have_columns() {
+        let scores =
+            [("transfer.optdigits.linear_probe", 0.5), ("transfer.optdigits.knn", 0.5), ("transfer.seen.knn", 0.5)];
+        let report = Report { rows: vec![row("simclr", Paradigm::Contrastive, 1, &scores)], ..Report::default() };
+        let columns = &tables(&report)[0].columns;
+        assert_eq!(*columns, ["transfer.seen.knn", "transfer.optdigits.linear_probe", "train_seconds"]);
+        assert_eq!((rank("transfer.optdigits.linear_probe"), rank("transfer.seen.knn")), (9, 7));
+        assert_eq!(rank("clustering.seen.nmi"), u8::MAX);
+    }
+
+    #[test]
+    fn without_headlines_all_scores_are_shown() {
+        let scores = [("clustering.seen.nmi", 0.5), ("clustering.seen.ami", 0.5)];
+        let report = Report { rows: vec![row("simclr", Paradigm::Contrastive, 1, &scores)], ..Report::default() };
+        assert_eq!(tables(&report)[0].columns, ["clustering.seen.ami", "clustering.seen.nmi", "train_seconds"]);
+    }
+
+    #[test]
+    fn ties_are_marked() {
+        let mut rows = seeds("a", Paradigm::Metric, SCORE, &[0.50, 0.60, 0.55]);
+        rows.extend(seeds("b", Paradigm::Metric, SCORE, &[0.51, 0.58, 0.54]));
+        rows.extend(seeds("c", Paradigm::Metric, SCORE, &[0.10, 0.20, 0.15]));
+        assert_eq!(marks(rows), [true, true, false]);
+        let mut rows = seeds("a", Paradigm::Metric, SCORE, &[0.5]);
+        rows.extend(seeds("b", Paradigm::Metric, SCORE, &[0.6]));
+        rows.extend(seeds("c", Paradigm::Metric, SCORE, &[0.6]));
+        assert_eq!(marks(rows), [false, true, true]);
+    }
+
+    #[test]
+    fn lower_is_better_for_errors() {
+        let score = "verification.seen.eer";
+        let mut rows = seeds("a", Paradigm::Metric, score, &[0.1]);
+        rows.extend(seeds("b", Paradigm::Metric, score, &[0.2]));
+        assert_eq!(marks(rows), [true, false]);
+    }
+}

@@ -1,0 +1,296 @@
+//! What the rows say about the four differences between metric and contrastive learning.
+//!
+//! Every verdict comes from the rows alone: a difference between the families with its 95 % interval over seeds, paired
+//! where both have the same seeds. It is supported when the interval lies above zero, refuted when below, and else
+//! undecided, with the run that would decide it. A family stands for its best method, chosen for each seed on the other
+//! seeds, so that luck on one seed cannot choose the method and count for it too.
+
+mod algorithms;
+mod family;
+mod goal;
+mod sweep;
+
+use super::{
+    Paradigm, Row, Status,
+    axis::LABELS,
+    estimate::{Estimate, MOST_SEEDS},
+    format::{interval, number, signed},
+    groups::runs,
+};
+use family::Best;
+use serde::{Deserialize, Serialize};
+use std::{
+    cmp::Ordering,
+    collections::BTreeMap,
+    fmt::{self, Display},
+};
+
+/// Scores on which both families can be compared, the preferred one first: what a classifier reads from frozen features
+/// is neither's training objective.
+const COMMON: &[&str] =
+    &["transfer.seen.linear_probe", "transfer.seen.knn", "retrieval.seen.map_at_r", "retrieval.unseen.map_at_r"];
+
+/// How a claim fared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ruling {
+    /// The interval of the effect lies above zero.
+    Supported,
+    /// The interval of the effect lies below zero.
+    Refuted,
+    /// The interval holds zero, or the needed runs are missing.
+    Undecided,
+}
+
+/// The difference between the families that a claim is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Difference {
+    /// A distance for one task, or features for many.
+    Goal,
+    /// Labels, or none.
+    Supervision,
+    /// Small batches of chosen groups, or large ones.
+    Training,
+    /// Which algorithm.
+    Algorithms,
+}
+
+/// A claim about the two families and what the rows say about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// What is claimed.
+    pub claim: String,
+    /// How it fared.
+    pub verdict: Ruling,
+    /// Size of the effect in units of the score, positive in favour of the claim. A claim of several parts shows the
+    /// part that decides. Absent when the runs do not measure it.
+    pub effect: Option<f64>,
+    /// Lower end of its 95 % interval; absent with fewer than two seeds.
+    pub ci95_low: Option<f64>,
+    /// Upper end.
+    pub ci95_high: Option<f64>,
+    /// The numbers behind it and, while undecided, the run that would decide it.
+    pub evidence: String,
+    /// What the claim is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
+    /// Label of the run in a joined report.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub run: String,
+    /// The parts of a claim that says several things at once: it holds only if each does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
+}
+
+/// One part of a claim.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// What it is about.
+    pub name: String,
+    /// Scores that it compares, averaged if there are several.
+    pub scores: Vec<String>,
+    /// How it fared.
+    pub verdict: Ruling,
+    /// Size of the effect, positive in favour of the claim.
+    pub effect: Option<f64>,
+    /// Lower end of its 95 % interval.
+    pub ci95_low: Option<f64>,
+    /// Upper end.
+    pub ci95_high: Option<f64>,
+}
+
+/// The four verdicts of every run in the rows, from the rows that came to their end.
+pub(super) fn verdicts(rows: &[Row]) -> Vec<Verdict> {
+    let of_run = |run: &str| {
+        let rows: Vec<&Row> = rows.iter().filter(|row| row.run == run && row.status == Status::Ok).collect();
+        let verdicts =
+            [goal::goal(&rows), sweep::supervision(&rows), sweep::training(&rows), algorithms::algorithms(&rows)];
+        verdicts.map(|verdict| Verdict { run: run.to_owned(), ..verdict })
+    };
+    runs(rows).into_iter().flat_map(of_run).collect()
+}
+
+impl Ruling {
+    /// The name in files and tables.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Supported => "supported",
+            Self::Refuted => "refuted",
+            Self::Undecided => "undecided",
+        }
+    }
+}
+
+impl Display for Ruling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Verdict {
+    fn new(difference: Difference, claim: &str, estimate: Option<&Estimate>, evidence: String) -> Self {
+        let interval = estimate.and_then(|estimate| estimate.interval);
+        Self {
+            claim: claim.to_owned(),
+            verdict: estimate.map_or(Ruling::Undecided, Estimate::ruling),
+            effect: estimate.map(|estimate| estimate.mean),
+            ci95_low: interval.map(|(low, _)| low),
+            ci95_high: interval.map(|(_, high)| high),
+            evidence,
+            difference: Some(difference),
+            run: String::new(),
+            parts: Vec::new(),
+        }
+    }
+
+    /// Name of the difference that it is about.
+    pub(super) fn topic(&self) -> &'static str {
+        match self.difference {
+            Some(Difference::Goal) => "goal",
+            Some(Difference::Supervision) => "supervision",
+            Some(Difference::Training) => "training",
+            Some(Difference::Algorithms) => "algorithms",
+            None => "claim",
+        }
+    }
+
+    /// The effect and its interval, or that there is none.
+    pub(super) fn effect_text(&self) -> String {
+        match (self.effect, self.ci95_low.zip(self.ci95_high)) {
+            (Some(effect), Some((low, high))) => format!("{} {}", signed(effect), interval(low, high)),
+            (Some(effect), None) => format!("{} (no interval)", signed(effect)),
+            (None, _) => "not measured".to_owned(),
+        }
+    }
+}
+
+/// `a - b` in words: the families, their methods, means, the difference and what it rests on.
+fn describe(score: &str, a: (Paradigm, &Best<'_>), b: (Paradigm, &Best<'_>), difference: &Estimate) -> String {
+    let side = |(paradigm, best): (Paradigm, &Best<'_>)| {
+        format!("{paradigm} ({}) {}", best.methods.join(" or "), number(score, best.mean()))
+    };
+    format!("{score}: {}, {}, difference {}", side(a), side(b), weight(difference))
+}
+
+/// The estimate with its interval and the seeds behind it.
+fn weight(estimate: &Estimate) -> String {
+    let effect = signed(estimate.mean);
+    match (estimate.interval, estimate.paired) {
+        (Some((low, high)), true) => format!("{effect} {} over {} shared seeds", interval(low, high), estimate.seeds),
+        (Some((low, high)), false) => {
+            format!("{effect} {} over {} seeds that are not shared", interval(low, high), estimate.seeds)
+        }
+        (None, _) => format!("{effect} on one seed"),
+    }
+}
+
+/// What an undecided estimate lacks; empty for one that decides. `command` is the run that measured it.
+fn advice(estimate: &Estimate, command: &str) -> String {
+    if estimate.ruling() != Ruling::Undecided {
+        return String::new();
+    }
+    if estimate.interval.is_none() {
+        return format!(
+            "One seed gives no interval: `{command} --seeds 3`, with the other options as they were, decides."
+        );
+    }
+    match estimate.seeds_to_decide() {
+        Some(seeds) => format!(
+            "A tie: the interval holds 0. If the difference stays, about {seeds} seeds decide: `{command} --seeds \
+             {seeds}`."
+        ),
+        None => format!(
+            "A tie: the interval holds 0, and a difference this small would take more than {MOST_SEEDS} seeds. \
+             Treat the two as equal."
+        ),
+    }
+}
+
+/// Sentences with one space between them.
+fn sentences(parts: &[String]) -> String {
+    parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// The rows that stand for their methods outside sweeps.
+fn reference<'a>(rows: &[&'a Row]) -> Vec<&'a Row> {
+    let usual = |row: &&Row| usual_setting(rows, &row.method).is_some_and(|axes| *axes == row.axes);
+    rows.iter().copied().filter(usual).collect()
+}
+
+/// The setting without a swept value where the method has rows with it; else that with the most labels, or with the
+/// middle value of another axis, as one sweeps around the usual value.
+fn usual_setting<'a>(rows: &[&'a Row], method: &str) -> Option<&'a BTreeMap<String, f64>> {
+    let mut settings: Vec<_> = rows.iter().copied().filter(|row| row.method == method).map(|row| &row.axes).collect();
+    settings.sort_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
+    settings.dedup();
+    if settings.first()?.is_empty() {
+        return settings.first().copied();
+    }
+    let with_labels = settings.iter().copied().filter(|axes| axes.contains_key(LABELS));
+    let most_labels = with_labels.max_by(|a, b| a[LABELS].total_cmp(&b[LABELS]));
+    most_labels.or_else(|| settings.get(settings.len() / 2).copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixtures::{at, head_to_head, seeds};
+
+    const SCORE: &str = "retrieval.seen.map_at_r";
+
+    #[test]
+    fn four_verdicts_of_each_run() {
+        let mut rows = head_to_head().rows;
+        let mut other = rows.clone();
+        other.iter_mut().for_each(|row| row.run = "other".into());
+        rows.extend(other);
+        let found = verdicts(&rows);
+        let topics: Vec<_> = found.iter().map(|verdict| (verdict.run.as_str(), verdict.topic())).collect();
+        let four = ["goal", "supervision", "training", "algorithms"];
+        let expected: Vec<_> = ["", "other"].into_iter().flat_map(|run| four.map(|topic| (run, topic))).collect();
+        assert_eq!(topics, expected);
+        assert_eq!(verdicts(&[]).len(), 4);
+    }
+
+    #[test]
+    fn stopped_rows_are_not_judged() {
+        let mut rows = head_to_head().rows;
+        rows.iter_mut().filter(|row| row.paradigm == Paradigm::Metric).for_each(|row| row.status = Status::Stopped);
+        let goal = &verdicts(&rows)[0];
+        assert_eq!((goal.verdict, goal.effect), (Ruling::Undecided, None));
+    }
+
+    #[test]
+    fn the_usual_setting() {
+        let rows = |values: &[f64], axis: &str| -> Vec<Row> {
+            values
+                .iter()
+                .flat_map(|value| at(axis, *value, seeds("triplet", Paradigm::Metric, SCORE, &[0.5])))
+                .collect()
+        };
+        let usual = |rows: &[Row]| {
+            let rows: Vec<&Row> = rows.iter().collect();
+            reference(&rows).iter().map(|row| row.axes.values().copied().collect::<Vec<_>>()).collect::<Vec<_>>()
+        };
+        assert_eq!(usual(&rows(&[1.0, 0.1, 0.5], "labels")), [[1.0]]);
+        assert_eq!(usual(&rows(&[256.0, 64.0, 128.0], "batch")), [[128.0]]);
+        let mut plain = rows(&[1.0, 0.1], "labels");
+        plain.extend(seeds("triplet", Paradigm::Metric, SCORE, &[0.5, 0.6]));
+        assert_eq!(usual(&plain), [Vec::<f64>::new(), Vec::new()]);
+    }
+
+    #[test]
+    fn advice_names_the_run() {
+        let one = Estimate::of(&[0.1]).unwrap();
+        assert!(advice(&one, "compare run").contains("`compare run --seeds 3`"));
+        let noisy = Estimate::of(&[0.1, 0.2, 0.3]).unwrap();
+        assert_eq!(
+            advice(&noisy, "compare run"),
+            "A tie: the interval holds 0. If the difference stays, about 4 seeds decide: `compare run --seeds 4`."
+        );
+        let equal = Estimate::of(&[0.1, -0.1]).unwrap();
+        assert!(advice(&equal, "compare run").contains("Treat the two as equal"));
+        assert_eq!(advice(&Estimate::of(&[0.1, 0.11, 0.12]).unwrap(), "compare run"), "");
+    }
+}

@@ -1,0 +1,196 @@
+//! Goal: a distance for one task, or features for many?
+
+use super::{Difference, Part, Ruling, Verdict, advice, describe, family::Family, reference, sentences};
+use crate::report::{Paradigm, Row, definitions, estimate::Estimate};
+use std::collections::BTreeSet;
+
+const CLAIM: &str = "A distance learnt with labels retrieves seen classes better; contrastive features transfer better \
+                     to unseen classes or another data set.";
+
+/// Scores of retrieval among the training classes, the preferred one first.
+const SEEN: &[&str] = &["retrieval.seen.map_at_r", "retrieval.seen.recall_at_1", "verification.seen.roc_auc"];
+
+/// Metrics of transfer, the preferred one first.
+const TRANSFER: &[&str] = &["linear_probe", "few_shot_5", "knn"];
+
+/// A part of the claim with what was measured for it.
+struct Half {
+    part: Part,
+    estimate: Option<Estimate>,
+    evidence: String,
+}
+
+/// The verdict over the finished rows of one run. Both parts must hold for the claim to hold.
+pub(super) fn goal(rows: &[&Row]) -> Verdict {
+    let rows = reference(rows);
+    let halves = [
+        half(
+            "retrieval of seen classes",
+            &rows,
+            &seen_score(&rows),
+            [Paradigm::Metric, Paradigm::Contrastive],
+            "`compare run --methods all --seeds 3`",
+        ),
+        half(
+            "transfer",
+            &rows,
+            &transfer_scores(&rows),
+            [Paradigm::Contrastive, Paradigm::Metric],
+            "`compare run --methods all --unseen-classes 3 --seeds 3`",
+        ),
+    ];
+    let evidence: Vec<String> = halves.iter().map(|half| half.evidence.clone()).collect();
+    let deciding = deciding(&halves);
+    let mut verdict = Verdict::new(Difference::Goal, CLAIM, deciding.estimate.as_ref(), sentences(&evidence));
+    verdict.parts = halves.map(|half| half.part).into();
+    verdict
+}
+
+/// The half that decides: a refuted one, else one that was not measured, else an undecided one, else the one closer to
+/// zero.
+fn deciding(halves: &[Half; 2]) -> &Half {
+    let order = |half: &Half| match half.part.verdict {
+        Ruling::Refuted => 0,
+        Ruling::Undecided if half.estimate.is_none() => 1,
+        Ruling::Undecided => 2,
+        Ruling::Supported => 3,
+    };
+    let low = |half: &Half| half.part.ci95_low.unwrap_or(f64::NEG_INFINITY);
+    let [first, second] = halves;
+    let by_order = order(first).cmp(&order(second)).then_with(|| low(first).total_cmp(&low(second)));
+    if by_order.is_le() { first } else { second }
+}
+
+/// Compares the best method of the family `ahead`, which the claim says is better, with that of the family `behind`.
+fn half(name: &str, rows: &[&Row], scores: &[String], [ahead, behind]: [Paradigm; 2], command: &str) -> Half {
+    let best = |paradigm| Family::new(rows, paradigm, scores).best();
+    let (estimate, evidence) = match (best(ahead), best(behind)) {
+        (Some(a), Some(b)) => {
+            let estimate = Estimate::combine(&[(1.0, &a.seeds), (-1.0, &b.seeds)]);
+            let text = estimate.as_ref().map_or_else(String::new, |estimate| {
+                let measured = describe(&scores.join(" and "), (ahead, &a), (behind, &b), estimate);
+                sentences(&[format!("{name}: {measured}."), advice(estimate, "compare run")])
+            });
+            (estimate, text)
+        }
+        _ => (None, format!("{name}: not measured for both families; {command} decides.")),
+    };
+    let interval = estimate.and_then(|estimate| estimate.interval);
+    let part = Part {
+        name: name.to_owned(),
+        scores: scores.to_vec(),
+        verdict: estimate.as_ref().map_or(Ruling::Undecided, Estimate::ruling),
+        effect: estimate.map(|estimate| estimate.mean),
+        ci95_low: interval.map(|(low, _)| low),
+        ci95_high: interval.map(|(_, high)| high),
+    };
+    Half { part, estimate, evidence }
+}
+
+fn seen_score(rows: &[&Row]) -> Vec<String> {
+    SEEN.iter().find(|score| both_have(rows, score)).map(|score| (*score).to_owned()).into_iter().collect()
+}
+
+/// The preferred transfer metric on everything but the training classes that both families were scored on.
+fn transfer_scores(rows: &[&Row]) -> Vec<String> {
+    let names: BTreeSet<&str> = rows.iter().flat_map(|row| row.scores.keys().map(String::as_str)).collect();
+    let elsewhere = |name: &&str| name.starts_with("transfer.") && definitions::place(name) != "seen";
+    let of = |metric: &str| -> Vec<String> {
+        let names = names.iter().copied().filter(elsewhere).filter(|name| definitions::metric(name) == metric);
+        names.filter(|name| both_have(rows, name)).map(str::to_owned).collect()
+    };
+    TRANSFER.iter().copied().map(of).find(|scores| !scores.is_empty()).unwrap_or_default()
+}
+
+fn both_have(rows: &[&Row], score: &str) -> bool {
+    [Paradigm::Metric, Paradigm::Contrastive]
+        .into_iter()
+        .all(|paradigm| rows.iter().any(|row| row.paradigm == paradigm && row.scores.contains_key(score)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixtures::{head_to_head, row};
+
+    /// A metric and a contrastive method with seen retrieval and unseen transfer, one pair of scores a seed.
+    fn verdict(metric: &[(f64, f64)], contrastive: &[(f64, f64)]) -> Verdict {
+        let mut rows = Vec::new();
+        for (method, paradigm, values) in
+            [("triplet", Paradigm::Metric, metric), ("simclr", Paradigm::Contrastive, contrastive)]
+        {
+            for (seed, (retrieval, transfer)) in (1..).zip(values) {
+                let scores = [("retrieval.seen.map_at_r", *retrieval), ("transfer.unseen.linear_probe", *transfer)];
+                rows.push(row(method, paradigm, seed, &scores));
+            }
+        }
+        goal(&rows.iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn supported_when_both_parts_are() {
+        let report = head_to_head();
+        let verdict = goal(&report.rows.iter().collect::<Vec<_>>());
+        assert_eq!(verdict.verdict, Ruling::Supported, "{verdict:?}");
+        // Retrieval is ahead by 0.3, transfer by 0.2, each the same in every seed: the smaller one decides.
+        assert!((verdict.effect.unwrap() - 0.2).abs() < 1e-9);
+        assert!((verdict.ci95_low.unwrap() - 0.2).abs() < 1e-9);
+        assert_eq!(verdict.parts.iter().map(|part| part.verdict).collect::<Vec<_>>(), [Ruling::Supported; 2]);
+        assert_eq!(
+            verdict.evidence,
+            "retrieval of seen classes: retrieval.seen.map_at_r: metric (triplet) 0.800, contrastive (simclr) 0.500, \
+             difference +0.300 [+0.300, +0.300] over 3 shared seeds. transfer: transfer.unseen.linear_probe: \
+             contrastive (simclr) 0.700, metric (triplet) 0.500, difference +0.200 [+0.200, +0.200] over 3 shared seeds."
+        );
+    }
+
+    #[test]
+    fn refuted_when_one_part_is() {
+        let verdict = verdict(&[(0.9, 0.7), (0.8, 0.8), (0.9, 0.7)], &[(0.5, 0.5), (0.5, 0.5), (0.5, 0.5)]);
+        assert_eq!(verdict.verdict, Ruling::Refuted);
+        assert_eq!((verdict.parts[0].verdict, verdict.parts[1].verdict), (Ruling::Supported, Ruling::Refuted));
+        assert!((verdict.effect.unwrap() + 0.7 / 3.0).abs() < 1e-9, "{verdict:?}");
+        assert!(verdict.ci95_high.unwrap() < 0.0);
+    }
+
+    #[test]
+    fn a_tie_is_called_a_tie() {
+        let verdict = verdict(&[(0.9, 0.5), (0.9, 0.6), (0.9, 0.5)], &[(0.5, 0.6), (0.5, 0.5), (0.5, 0.6)]);
+        assert_eq!(verdict.verdict, Ruling::Undecided);
+        assert!(verdict.evidence.contains("A tie"), "{}", verdict.evidence);
+        assert!(verdict.ci95_low.unwrap() < 0.0 && verdict.ci95_high.unwrap() > 0.0);
+    }
+
+    #[test]
+    fn one_seed_is_undecided() {
+        let verdict = verdict(&[(0.9, 0.4)], &[(0.5, 0.6)]);
+        assert_eq!((verdict.verdict, verdict.ci95_low, verdict.ci95_high), (Ruling::Undecided, None, None));
+        assert!(verdict.effect.unwrap() > 0.0);
+        assert!(verdict.evidence.contains("`compare run --seeds 3`"), "{}", verdict.evidence);
+    }
+
+    #[test]
+    fn a_missing_score_names_the_run() {
+        let rows = [
+            row("triplet", Paradigm::Metric, 1, &[("retrieval.seen.recall_at_1", 0.9)]),
+            row("simclr", Paradigm::Contrastive, 1, &[("retrieval.seen.recall_at_1", 0.5)]),
+        ];
+        let verdict = goal(&rows.iter().collect::<Vec<_>>());
+        assert_eq!((verdict.verdict, verdict.effect), (Ruling::Undecided, None));
+        assert_eq!(verdict.parts[0].scores, ["retrieval.seen.recall_at_1"]);
+        assert!(verdict.evidence.contains("--unseen-classes 3 --seeds 3` decides"), "{}", verdict.evidence);
+    }
+
+    #[test]
+    fn transfer_targets_are_averaged() {
+        let scores = |a, b| [("transfer.unseen.linear_probe", a), ("transfer.optdigits.linear_probe", b)];
+        let mut rows = vec![
+            row("triplet", Paradigm::Metric, 1, &scores(0.5, 0.25)),
+            row("simclr", Paradigm::Contrastive, 1, &scores(0.5, 0.75)),
+        ];
+        rows[0].scores.insert("transfer.seen.linear_probe".into(), 0.99);
+        let verdict = goal(&rows.iter().collect::<Vec<_>>());
+        assert_eq!(verdict.parts[1].scores, ["transfer.optdigits.linear_probe", "transfer.unseen.linear_probe"]);
+        assert_eq!(verdict.parts[1].effect, Some(0.25));
+    }
+}

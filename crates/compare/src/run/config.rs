@@ -1,0 +1,245 @@
+//! Every setting of a run: presets, command line and `config.toml` end here.
+
+use super::method::{MethodName, MethodSettings};
+use crate::{
+    cli::RunArgs,
+    failure::{Failure, failed, usage},
+};
+use anyhow::{Context, anyhow};
+use nearfar_core::{
+    augment::Recipe,
+    backend::{Backend, did_you_mean},
+    encoder::{Architecture, EncoderConfig},
+};
+use serde::{Deserialize, Serialize};
+use std::{io::Write, path::Path};
+
+/// How much a preset trains.
+#[derive(Clone, Copy, Debug)]
+pub struct Preset {
+    /// Its name.
+    pub name: &'static str,
+    /// Training images.
+    pub images: usize,
+    /// Epochs.
+    pub epochs: usize,
+    /// Seeds.
+    pub seeds: usize,
+}
+
+/// The presets, smallest first.
+pub const PRESETS: [Preset; 3] = [
+    Preset { name: "quick", images: 4_000, epochs: 6, seeds: 1 },
+    Preset { name: "standard", images: 10_000, epochs: 10, seeds: 3 },
+    Preset { name: "full", images: usize::MAX, epochs: 100, seeds: 5 },
+];
+
+/// Classes that are never trained on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum UnseenClasses {
+    /// This many, chosen by the seed.
+    Count(usize),
+    /// These.
+    Names(Vec<String>),
+}
+
+/// Everything that determines a run; written to `config.toml` with every default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Name or path of the data set.
+    pub dataset: String,
+    /// Label column of a CSV file; empty for the last.
+    pub label_column: String,
+    /// Rows of the table, in order.
+    pub methods: Vec<String>,
+    /// The preset that the numbers below came from.
+    pub preset: String,
+    /// Backend.
+    pub backend: Backend,
+    /// Number of seeds.
+    pub seeds: usize,
+    /// First seed.
+    pub seed: u64,
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Most training images; 0 for all.
+    pub images: usize,
+    /// Images a step.
+    pub batch: usize,
+    /// Encoder; chosen by the kind of data if left out.
+    pub encoder: Option<EncoderConfig>,
+    /// Share of labels that methods may use.
+    pub labels: f64,
+    /// Unseen classes; three in ten if left out.
+    pub unseen_classes: Option<UnseenClasses>,
+    /// The augmented views, the same for every method; chosen by the kind of data if left out.
+    pub views: Option<[Recipe; 2]>,
+    /// The methods' own settings.
+    pub method: MethodSettings,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let preset = PRESETS[0];
+        Self {
+            dataset: "fashion_mnist".into(),
+            label_column: String::new(),
+            methods: MethodName::ALL.split(',').map(Into::into).collect(),
+            preset: preset.name.into(),
+            backend: Backend::Auto,
+            seeds: preset.seeds,
+            seed: 0,
+            epochs: preset.epochs,
+            images: preset.images,
+            batch: 256,
+            encoder: None,
+            labels: 1.0,
+            unseen_classes: None,
+            views: None,
+            method: MethodSettings::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The settings that the arguments ask for, checked.
+    pub fn from_args(args: &RunArgs) -> Result<Self, Failure> {
+        let base = match &args.config {
+            Some(path) => Self::read(path)?,
+            None => Self::default(),
+        };
+        let config = base.overridden(args).map_err(usage)?;
+        config.validate().map_err(usage)?;
+        Ok(config)
+    }
+
+    /// Reads a `config.toml`.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the settings {}", path.display()))
+            .map_err(usage)?;
+        toml::from_str(&text).with_context(|| format!("the settings {} are not valid", path.display())).map_err(usage)
+    }
+
+    /// Writes `config.toml` into `dir`.
+    pub fn write(&self, dir: &Path) -> Result<(), Failure> {
+        let path = dir.join("config.toml");
+        let text = toml::to_string(self).map_err(failed)?;
+        tempfile::NamedTempFile::new_in(dir)
+            .and_then(|mut file| {
+                file.write_all(text.as_bytes())?;
+                file.persist(&path).map_err(Into::into)
+            })
+            .with_context(|| format!("cannot write {}", path.display()))
+            .map_err(failed)
+            .map(drop)
+    }
+
+    fn overridden(mut self, args: &RunArgs) -> anyhow::Result<Self> {
+        if let Some(name) = &args.preset {
+            let preset = PRESETS.iter().find(|p| p.name == name).ok_or_else(|| {
+                anyhow!(
+                    "unknown preset `{name}`{}; known: quick, standard, full",
+                    did_you_mean(name, PRESETS.map(|p| p.name))
+                )
+            })?;
+            self.preset = preset.name.into();
+            self.seeds = preset.seeds;
+            self.epochs = preset.epochs;
+            self.images = if preset.images == usize::MAX { 0 } else { preset.images };
+        }
+        if let Some(dataset) = &args.dataset {
+            self.dataset.clone_from(dataset);
+        }
+        if let Some(column) = &args.label_column {
+            self.label_column.clone_from(column);
+        }
+        if let Some(list) = &args.methods {
+            self.methods = MethodName::parse_list(list)?.iter().map(ToString::to_string).collect();
+        }
+        if let Some(backend) = &args.backend {
+            self.backend = backend.parse()?;
+        }
+        self.seeds = args.seeds.unwrap_or(self.seeds);
+        self.seed = args.seed.unwrap_or(self.seed);
+        self.epochs = args.epochs.unwrap_or(self.epochs);
+        self.images = args.images.unwrap_or(self.images);
+        self.batch = args.batch.unwrap_or(self.batch);
+        self.labels = args.labels.unwrap_or(self.labels);
+        let architecture: Option<Architecture> = args.encoder.as_ref().map(|name| name.parse()).transpose()?;
+        if architecture.is_some() || args.width.is_some() {
+            let old = self.encoder.unwrap_or(EncoderConfig { architecture: Architecture::Conv4, width: 64 });
+            self.encoder = Some(EncoderConfig {
+                architecture: architecture.unwrap_or(old.architecture),
+                width: args.width.unwrap_or(old.width),
+            });
+        }
+        if let Some(unseen) = &args.unseen_classes {
+            self.unseen_classes = Some(match unseen.parse() {
+                Ok(count) => UnseenClasses::Count(count),
+                Err(_) => UnseenClasses::Names(unseen.split(',').map(|n| n.trim().to_owned()).collect()),
+            });
+        }
+        Ok(self)
+    }
+
+    /// The methods, parsed.
+    pub fn method_names(&self) -> anyhow::Result<Vec<MethodName>> {
+        Ok(MethodName::parse_list(&self.methods.join(","))?)
+    }
+
+    fn validate(&self) -> anyhow::Result<()> {
+        let at_least_one = |name, value| {
+            if value == 0 { Err(anyhow!("{name} must be at least 1, got 0")) } else { Ok(()) }
+        };
+        at_least_one("--seeds", self.seeds)?;
+        at_least_one("--epochs", self.epochs)?;
+        if self.batch < 2 {
+            return Err(anyhow!(
+                "--batch must be at least 2 (batch norm and every loss compare images), got {}",
+                self.batch
+            ));
+        }
+        if !(self.labels > 0.0 && self.labels <= 1.0) {
+            return Err(anyhow!("--labels must be in (0, 1], got {}", self.labels));
+        }
+        if let Some(views) = &self.views {
+            for recipe in views {
+                recipe.validate().context("views")?;
+            }
+        }
+        self.method.validate(&self.method_names()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_survive_the_file() {
+        let config = Config { views: Some([Recipe::peers(), Recipe::peers()]), ..Config::default() };
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<Config>(&text).unwrap(), config);
+    }
+
+    #[test]
+    fn unknown_keys_and_bad_values_are_refused() {
+        assert!(toml::from_str::<Config>("epoch = 3").is_err());
+        let args = RunArgs { labels: Some(0.0), ..RunArgs::default() };
+        let failure = Config::from_args(&args).unwrap_err();
+        assert_eq!(failure.code, 2);
+        assert!(failure.error.to_string().contains("--labels"));
+        let args = RunArgs { preset: Some("quik".into()), ..RunArgs::default() };
+        assert!(Config::from_args(&args).unwrap_err().error.to_string().contains("did you mean `quick`?"));
+    }
+
+    #[test]
+    fn arguments_override_the_preset() {
+        let args = RunArgs { preset: Some("standard".into()), epochs: Some(2), ..RunArgs::default() };
+        let config = Config::from_args(&args).unwrap();
+        assert_eq!((config.epochs, config.images, config.seeds), (2, 10_000, 3));
+    }
+}

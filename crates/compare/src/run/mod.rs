@@ -1,0 +1,25 @@
+//! The head-to-head: prepare the data, train every method, score it, report.
+
+mod baseline;
+mod config;
+mod features;
+mod head_to_head;
+mod method;
+mod prepare;
+mod progress;
+mod score;
+
+pub use config::PRESETS;
+pub use head_to_head::{rewrite_report, run};
+pub use method::MethodName;
+
+use std::path::PathBuf;
+
+/// The folder of the data that ships: `NEARFAR_DATASETS`, `datasets` here, or where the program was built.
+pub fn datasets_root() -> PathBuf {
+    if let Some(root) = std::env::var_os("NEARFAR_DATASETS") {
+        return root.into();
+    }
+    let here = PathBuf::from("datasets");
+    if here.is_dir() { here } else { PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets")) }
+}

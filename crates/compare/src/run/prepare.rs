@@ -1,0 +1,176 @@
+//! The data of a run: parts, classes, labels, views. Fixed by the settings and the first seed, so that every method
+//! and every seed sees the same images.
+
+use super::{
+    config::{Config, UnseenClasses},
+    datasets_root,
+    method::MethodName,
+};
+use anyhow::{Context, anyhow};
+use nearfar_core::{
+    augment::{Augmenter, Normalization, Recipe},
+    data::{DataError, Dataset, Inputs, Shape, catalog, split},
+    encoder::{Architecture, EncoderConfig},
+};
+
+/// Share of the images that become the test part where the data have none.
+const TEST_SHARE: f64 = 0.2;
+/// Share of the training images that become the validation part, and the most of them.
+const VALIDATION_SHARE: f64 = 0.1;
+const MOST_VALIDATION: usize = 2_000;
+/// Share of the classes that is never trained on, unless the settings say otherwise: from five classes on.
+const UNSEEN_SHARE: f64 = 0.3;
+/// Most training images of the unseen classes and of another data set that probes are fitted on.
+const MOST_PROBE_IMAGES: usize = 6_000;
+
+/// Three parts that never overlap.
+pub struct Parts {
+    /// To fit probes on.
+    pub train: Dataset,
+    /// To choose their regulariser on.
+    pub validation: Dataset,
+    /// To score on.
+    pub test: Dataset,
+}
+
+/// Everything that methods train and are scored on.
+pub struct Prepared {
+    /// Name for reports.
+    pub name: String,
+    /// Classes of the whole data set.
+    pub classes: Vec<String>,
+    /// Names of the classes never trained on.
+    pub unseen_names: Vec<String>,
+    /// Seen classes: `train` is what methods train on.
+    pub seen: Parts,
+    /// The part of `seen.train` whose labels methods may use.
+    pub labelled: Dataset,
+    /// Classes never trained on, if any.
+    pub unseen: Option<Parts>,
+    /// Another data set, with its name.
+    pub other: Option<(String, Parts)>,
+    /// What the encoder sees.
+    pub shape: Shape,
+    /// The encoder.
+    pub encoder: EncoderConfig,
+    /// Views and normalisation; the seed of views is the run's.
+    pub views: [Recipe; 2],
+    /// Of the training images.
+    pub normalization: Normalization,
+}
+
+impl Prepared {
+    /// Loads and splits the data of a run.
+    pub fn new(config: &Config, methods: &[MethodName]) -> anyhow::Result<Self> {
+        let label_column = Some(config.label_column.clone()).filter(|c| !c.is_empty());
+        let options = catalog::Options { label_column, ..catalog::Options::default() };
+        let source = catalog::open(&config.dataset, &datasets_root(), &options)?;
+        let (name, classes) = (source.train.name.clone(), source.train.class_names.clone());
+        if source.train.labels.is_none() {
+            let needing =
+                methods.iter().find(|m| m.needs_labels()).map_or_else(|| "scoring".to_owned(), ToString::to_string);
+            source.train.labels_for(&needing)?;
+        }
+        let seed = config.seed;
+        let (train, test) = match source.test {
+            Some(test) => (source.train, test),
+            None => hold_out(&source.train, TEST_SHARE, usize::MAX, seed),
+        };
+        let (train, validation) = match source.validation {
+            Some(validation) => (train, validation),
+            None => hold_out(&train, VALIDATION_SHARE, MOST_VALIDATION, seed.wrapping_add(1)),
+        };
+        let unseen = unseen_classes(config, &train)?;
+        let seen: Vec<usize> = (0..classes.len()).filter(|c| !unseen.contains(c)).collect();
+        let parts = |keep: &[usize], most: usize| -> Result<Parts, DataError> {
+            let train = train.keep_classes(keep)?;
+            let chosen = split::subset(&train, most.min(train.len()), seed.wrapping_add(2)).0;
+            Ok(Parts {
+                train: train.select(&chosen),
+                validation: validation.keep_classes(keep)?,
+                test: test.keep_classes(keep)?,
+            })
+        };
+        let most = if config.images == 0 { usize::MAX } else { config.images };
+        let seen_parts = parts(&seen, most)?;
+        if config.batch > seen_parts.train.len() {
+            return Err(DataError::BatchTooLarge { batch: config.batch, images: seen_parts.train.len() }.into());
+        }
+        let labelled = split::fraction(&seen_parts.train, config.labels, seed.wrapping_add(3))?.0;
+        let labelled = seen_parts.train.select(&labelled);
+        let unseen_parts = if unseen.len() >= 2 { Some(parts(&unseen, MOST_PROBE_IMAGES)?) } else { None };
+        let shape = seen_parts.train.shape();
+        let rows = matches!(seen_parts.train.inputs, Inputs::Rows(_));
+        let default_encoder =
+            EncoderConfig { architecture: if rows { Architecture::Mlp } else { Architecture::Conv4 }, width: 64 };
+        let other = if rows { None } else { other_data(&name, shape, seed).context("the other data set")? };
+        Ok(Self {
+            normalization: Normalization::of(&seen_parts.train.inputs),
+            unseen_names: unseen.iter().map(|&c| classes[c].clone()).collect(),
+            views: config.views.clone().unwrap_or_else(|| default_views(rows)),
+            encoder: config.encoder.unwrap_or(default_encoder),
+            name,
+            classes,
+            labelled,
+            unseen: unseen_parts,
+            seen: seen_parts,
+            other,
+            shape,
+        })
+    }
+
+    /// The views of a run with `seed`.
+    pub fn augmenter(&self, seed: u64) -> anyhow::Result<Augmenter> {
+        let augmenter = Augmenter::new(&self.views, self.normalization.clone(), seed)?;
+        augmenter.check(&self.seen.train.inputs)?;
+        Ok(augmenter)
+    }
+}
+
+/// The same views for every method: the peers' for images; for rows the row and its corruption (SCARF).
+fn default_views(rows: bool) -> [Recipe; 2] {
+    if rows { [Recipe::none(), Recipe::rows()] } else { [Recipe::peers(), Recipe::peers()] }
+}
+
+fn hold_out(data: &Dataset, share: f64, most: usize, seed: u64) -> (Dataset, Dataset) {
+    let count = ((data.len() as f64 * share).round() as usize).clamp(1, most);
+    let (held, kept) = split::subset(data, count, seed);
+    (data.select(&kept), data.select(&held))
+}
+
+fn unseen_classes(config: &Config, data: &Dataset) -> anyhow::Result<Vec<usize>> {
+    let classes = data.class_names.len();
+    match &config.unseen_classes {
+        Some(UnseenClasses::Names(names)) => {
+            let mut chosen = names.iter().map(|n| data.class_index(n)).collect::<Result<Vec<_>, _>>()?;
+            chosen.sort_unstable();
+            chosen.dedup();
+            split::check_left(classes, chosen.len())?;
+            Ok(chosen)
+        }
+        Some(UnseenClasses::Count(1)) => {
+            Err(anyhow!("--unseen-classes 1: retrieval among unseen classes needs at least 2, or 0 to leave them out"))
+        }
+        Some(UnseenClasses::Count(count)) => Ok(split::choose_unseen(classes, *count, config.seed)?),
+        None if classes < 5 => Ok(Vec::new()),
+        None => {
+            let count = ((classes as f64 * UNSEEN_SHARE).round() as usize).max(2);
+            Ok(split::choose_unseen(classes, count, config.seed)?)
+        }
+    }
+}
+
+/// The digits for every image data set but themselves, for which it is Fashion-MNIST.
+fn other_data(name: &str, shape: Shape, seed: u64) -> anyhow::Result<Option<(String, Parts)>> {
+    let other = if name == "digits" { "fashion_mnist" } else { "digits" };
+    let source = catalog::open(other, &datasets_root(), &catalog::Options::default())?;
+    let (train, test) = match source.test {
+        Some(test) => (source.train, test),
+        None => hold_out(&source.train, 0.5, usize::MAX, seed),
+    };
+    let chosen = split::subset(&train, MOST_PROBE_IMAGES.min(train.len()), seed).0;
+    let (train, validation) = hold_out(&train.select(&chosen), 0.2, MOST_VALIDATION, seed);
+    let parts =
+        Parts { train: train.resized(shape)?, validation: validation.resized(shape)?, test: test.resized(shape)? };
+    Ok(Some((other.to_owned(), parts)))
+}

@@ -1,0 +1,184 @@
+//! The program as a person uses it: a small run end to end, and what it says to bad input.
+
+use serde_json::Value;
+use std::{fs, path::Path, process::Command};
+
+fn compare(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_compare"));
+    command.args(args).env("NEARFAR_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"));
+    command
+}
+
+/// Runs to success.
+fn succeeds(args: &[&str]) {
+    let (code, message) = refused(args);
+    assert_eq!(code, 0, "{args:?}: {message}");
+}
+
+/// Exit code and standard error.
+fn refused(args: &[&str]) -> (i32, String) {
+    let output = compare(args).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn report(dir: &Path) -> Value {
+    serde_json::from_slice(&fs::read(dir.join("report.json")).unwrap()).unwrap()
+}
+
+/// A report without what differs between two runs: times, memory, command and paths.
+fn lasting(mut report: Value) -> Value {
+    for row in report["rows"].as_array_mut().unwrap() {
+        row["cost"] = Value::Null;
+        row["checkpoint"] = Value::Null;
+    }
+    let summary = report["summary"].as_array_mut().unwrap();
+    summary.retain(|s| s["metric"].as_str().unwrap().contains('.'));
+    report["command"] = Value::Null;
+    report["verdicts"] = Value::Null;
+    report
+}
+
+/// A run of seconds.
+fn tiny<'a>(backend: &'a str, methods: &'a str, images: &'a str, out: &'a Path) -> Vec<&'a str> {
+    let mut args = vec!["run", "--dataset", "digits", "--epochs", "2", "--batch", "64", "--width", "8"];
+    args.extend(["--backend", backend, "--methods", methods, "--images", images, "--out", out.to_str().unwrap()]);
+    args
+}
+
+#[test]
+fn every_method_runs_and_the_same_seed_gives_the_same_report() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut reports = Vec::new();
+    for (out, threads) in [("a", "1"), ("b", "2")] {
+        let out = dir.path().join(out);
+        let args = tiny("flex", "all,nca,itml", "400", &out);
+        let output = compare(&args).env("RAYON_NUM_THREADS", threads).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        for file in ["report.json", "report.md", "report.csv", "index.html", "config.toml", "checkpoints"] {
+            assert!(out.join(file).exists(), "{file}");
+        }
+        reports.push(report(&out));
+    }
+    let methods: Vec<&str> =
+        reports[0]["rows"].as_array().unwrap().iter().map(|r| r["method"].as_str().unwrap()).collect();
+    let all = "pixels pca untrained supervised mahalanobis siamese triplet supcon simclr moco byol simsiam simclr+lmnn nca itml";
+    assert_eq!(methods, all.split(' ').collect::<Vec<_>>());
+    let row = &reports[0]["rows"][6];
+    for score in [
+        "retrieval.seen.recall_at_1",
+        "retrieval.unseen.map_at_r",
+        "verification.unseen.roc_auc",
+        "clustering.seen.nmi",
+        "transfer.seen.linear_probe",
+        "transfer.unseen.few_shot_5",
+        "transfer.fashion_mnist.knn",
+        "geometry.seen.alignment",
+    ] {
+        assert!(row["scores"][score].is_f64(), "{score}: {row}");
+    }
+    assert_eq!(lasting(reports[0].clone()), lasting(reports[1].clone()));
+
+    // The settings that were written repeat the run.
+    let again = dir.path().join("c");
+    let config = dir.path().join("a/config.toml");
+    succeeds(&["run", "--config", config.to_str().unwrap(), "--methods", "triplet", "--out", again.to_str().unwrap()]);
+    let (first, second) = (&reports[0]["rows"][6]["scores"], &report(&again)["rows"][0]["scores"]);
+    assert_eq!(first, second);
+
+    // The report can be written again, and joined with another.
+    let joint = dir.path().join("joint");
+    let a = dir.path().join("a");
+    succeeds(&["report", a.to_str().unwrap(), again.to_str().unwrap(), "--out", joint.to_str().unwrap()]);
+    assert!(joint.join("index.html").exists());
+}
+
+#[test]
+fn rows_run_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("wine");
+    let methods = "pixels,triplet,simclr,lmnn";
+    let mut args = vec!["run", "--dataset", "wine", "--methods", methods, "--epochs", "5", "--batch", "32"];
+    args.extend(["--backend", "flex", "--out", out.to_str().unwrap()]);
+    succeeds(&args);
+    assert!(report(&out)["rows"][1]["scores"]["transfer.seen.linear_probe"].as_f64().unwrap() > 0.8);
+}
+
+#[test]
+fn ndarray_agrees_with_flex() {
+    let dir = tempfile::tempdir().unwrap();
+    let curves: Vec<Value> = ["flex", "ndarray"]
+        .iter()
+        .map(|backend| {
+            let out = dir.path().join(backend);
+            succeeds(&tiny(backend, "siamese,triplet,supcon,simclr,moco,byol,simsiam", "128", &out));
+            report(&out)["rows"].clone()
+        })
+        .collect();
+    for (a, b) in curves[0].as_array().unwrap().iter().zip(curves[1].as_array().unwrap()) {
+        let (x, y) = (a["curve"][0].as_f64().unwrap(), b["curve"][0].as_f64().unwrap());
+        assert!((x - y).abs() <= 1e-3 * (1.0 + x.abs()), "{}: {x} {y}", a["method"]);
+    }
+}
+
+#[test]
+fn bad_arguments_are_refused_with_the_way_out() {
+    for (args, says) in [
+        (vec!["run", "--methods", "tripplet"], "did you mean `triplet`?"),
+        (vec!["run", "--encoder", "conv5"], "did you mean `conv4`?"),
+        (vec!["run", "--dataset", "fashion_mnits"], "did you mean `fashion_mnist`?"),
+        (vec!["run", "--backend", "wpgu"], "did you mean `wgpu`?"),
+        (vec!["run", "--backend", "cuda"], "--features cuda"),
+        (vec!["run", "--dataset", "iris", "--batch", "4096"], "lower --batch"),
+        (vec!["run", "--labels", "2"], "--labels must be in (0, 1]"),
+        (vec!["run", "--dataset", "digits", "--unseen-classes", "9"], "--unseen-classes"),
+        (vec!["run", "--dataset", "digits", "--unseen-classes", "3,eleven"], "eleven"),
+        (vec!["run", "--dataset", "iris", "--encoder", "conv4"], "--encoder mlp"),
+        (vec!["run", "--config", "/nonexistent/config.toml"], "/nonexistent/config.toml"),
+        (vec!["run", "--epochs", "0"], "--epochs"),
+        (vec!["report", "/nonexistent"], "/nonexistent"),
+        (vec!["sing"], "sing"),
+    ] {
+        let (code, message) = refused(&args);
+        assert_eq!(code, 2, "{args:?}: {message}");
+        assert!(message.contains(says), "{args:?}: {message}");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_refused_before_training() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let out = file.join("run");
+    let (code, message) = refused(&["run", "--dataset", "iris", "--batch", "16", "--out", out.to_str().unwrap()]);
+    assert_eq!(code, 2, "{message}");
+    assert!(message.contains("file"), "{message}");
+}
+
+#[test]
+fn a_diverging_method_stops_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("bad.toml");
+    fs::write(
+        &config,
+        "dataset = \"digits\"\nmethods = [\"simclr\", \"pixels\"]\nepochs = 1\nimages = 300\nbatch = 64\nbackend = \"flex\"\n\
+         [method.simclr.optimizer]\nkind = \"sgd\"\nlearning_rate = 1e30\nwarmup = 0.0\n",
+    )
+    .unwrap();
+    let out = dir.path().join("run");
+    let (code, message) = refused(&["run", "--config", config.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    assert_eq!(code, 1, "{message}");
+    assert!(message.contains("lower the learning rate"), "{message}");
+    let report = report(&out);
+    assert_eq!(report["rows"][0]["method"], "pixels");
+    assert_eq!(report["failures"][0]["method"], "simclr");
+}
+
+#[test]
+fn the_list_names_everything() {
+    let output = compare(&["list"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for name in ["triplet", "simsiam", "conv4", "fashion_mnist", "flex", "cuda", "quick"] {
+        assert!(text.contains(name), "{name}: {text}");
+    }
+}

@@ -1,0 +1,33 @@
+//! Small real training runs must beat the untrained encoder by a stated margin.
+
+use serde_json::Value;
+use std::process::Command;
+
+fn score(report: &Value, method: &str, name: &str) -> f64 {
+    let rows = report["rows"].as_array().unwrap();
+    let row = rows.iter().find(|r| r["method"] == method).unwrap_or_else(|| panic!("no row {method}"));
+    row["scores"][name].as_f64().unwrap_or_else(|| panic!("{method} has no {name}: {row}"))
+}
+
+#[test]
+fn training_beats_the_untrained_encoder() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let status = Command::new(env!("CARGO_BIN_EXE_compare"))
+        .env("NEARFAR_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"))
+        .args(["run", "--dataset", "digits", "--methods", "untrained,supervised,siamese,triplet,supcon,simclr,moco"])
+        .args(["--epochs", "15", "--batch", "64", "--width", "16", "--backend", "flex", "--out", out.to_str().unwrap()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let report: Value = serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
+    let floor = |name| score(&report, "untrained", name);
+    for method in ["supervised", "siamese", "triplet", "supcon"] {
+        let (got, floor) = (score(&report, method, "retrieval.seen.map_at_r"), floor("retrieval.seen.map_at_r"));
+        assert!(got > floor + 0.2, "{method}: MAP@R {got}, untrained {floor}");
+    }
+    for method in ["supervised", "siamese", "triplet", "supcon", "simclr", "moco"] {
+        let (got, floor) = (score(&report, method, "transfer.seen.linear_probe"), floor("transfer.seen.linear_probe"));
+        assert!(got > floor + 0.02, "{method}: linear probe {got}, untrained {floor}");
+    }
+}

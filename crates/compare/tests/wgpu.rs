@@ -1,0 +1,39 @@
+//! The wgpu backend against Flex, on whatever adapter there is: a software one will do.
+//!
+//! Without any adapter the test says so and ends; with `NEARFAR_REQUIRE_WGPU` set it fails instead.
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+
+fn losses(backend: &str, out: &Path) -> Result<Vec<(String, f64)>, String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_compare"))
+        .env("NEARFAR_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"))
+        .args(["run", "--dataset", "digits", "--epochs", "1", "--batch", "64", "--images", "128", "--width", "8"])
+        .args(["--methods", "siamese,triplet,supcon,simclr,moco,byol,simsiam", "--backend", backend])
+        .args(["--out", out.to_str().unwrap()])
+        .output()
+        .unwrap();
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let report: Value = serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
+    let rows = report["rows"].as_array().unwrap();
+    Ok(rows.iter().map(|r| (r["method"].to_string(), r["curve"][0].as_f64().unwrap())).collect())
+}
+
+#[test]
+fn the_first_steps_agree_with_flex() {
+    let dir = tempfile::tempdir().unwrap();
+    let wgpu = match losses("wgpu", &dir.path().join("wgpu")) {
+        Ok(losses) => losses,
+        Err(message) if message.contains("no adapter") && std::env::var_os("NEARFAR_REQUIRE_WGPU").is_none() => {
+            eprintln!("no wgpu adapter here, nothing compared: {message}");
+            return;
+        }
+        Err(message) => panic!("{message}"),
+    };
+    for ((method, a), (_, b)) in wgpu.iter().zip(losses("flex", &dir.path().join("flex")).unwrap()) {
+        assert!((a - b).abs() <= 1e-3 * (1.0 + b.abs()), "{method}: wgpu {a}, flex {b}");
+    }
+}

@@ -1,0 +1,116 @@
+use crate::{
+    ContrastiveError,
+    error::{check_momentum, check_size},
+    losses::byol_regression,
+};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+use nearfar_core::{
+    encoder::Encoder,
+    head::{Head, HeadConfig},
+    init,
+    momentum::{cosine_momentum, momentum_copy, update},
+    train::{Batch, Method, Needs, Objective, Progress, Sampling},
+};
+use serde::{Deserialize, Serialize};
+
+/// BYOL (Grill et al., 2020): an online network predicts what a momentum network makes of the other view. No
+/// negatives; the predictor and the momentum network keep it from collapsing.
+///
+/// Both directions are added, as in the paper (in [0, 8]). The target moves after the optimiser's step, its momentum
+/// rising to 1 along a cosine. It starts as a copy of the online network (the authors draw it anew).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Byol {
+    /// Momentum of the target at the start, in [0, 1]. The authors take 0.996 for 1,000 epochs, 0.99 for 100 to 300
+    /// and 0.97 for 40: the shorter the run, the lower.
+    pub momentum: f64,
+    /// Hidden units of projector and predictor; 4096 behind a ResNet-50.
+    pub hidden: usize,
+    /// Outputs of projector and predictor; 256 in the paper.
+    pub output: usize,
+}
+
+impl Default for Byol {
+    fn default() -> Self {
+        Self { momentum: 0.97, hidden: 256, output: 128 }
+    }
+}
+
+impl Byol {
+    /// Checks every setting's range.
+    ///
+    /// # Errors
+    /// Names the first setting that is out of range.
+    pub fn validate(&self) -> Result<(), ContrastiveError> {
+        check_momentum("momentum", self.momentum)?;
+        check_size("hidden", self.hidden)?;
+        check_size("output", self.output)
+    }
+}
+
+/// Encoder and projector, online or target.
+#[derive(Module, Debug)]
+pub struct ByolNetwork {
+    encoder: Encoder,
+    projector: Head,
+}
+
+impl ByolNetwork {
+    fn forward(&self, x: Tensor<4>) -> Tensor<2> {
+        self.projector.forward(self.encoder.forward(x))
+    }
+}
+
+/// The online network with its predictor.
+#[derive(Module, Debug)]
+pub struct ByolModel {
+    online: ByolNetwork,
+    predictor: Head,
+}
+
+impl Method for Byol {
+    type Model = ByolModel;
+    /// The target network.
+    type Memory = ByolNetwork;
+
+    fn name(&self) -> &'static str {
+        "byol"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { views: 2, labels: false, sampling: Sampling::Shuffled }
+    }
+
+    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (ByolModel, ByolNetwork) {
+        let projector = HeadConfig::new([features, self.hidden, self.output]).init(device);
+        let predictor = HeadConfig::new([self.output, self.hidden, self.output]).init(device);
+        let online = ByolNetwork { encoder, projector: init::seeded(projector, seed) };
+        let target = momentum_copy(&online);
+        (ByolModel { online, predictor: init::seeded(predictor, seed.wrapping_add(1)) }, target)
+    }
+
+    fn objective(&self, model: &ByolModel, target: &mut ByolNetwork, batch: &Batch, _: Progress) -> Objective {
+        // Each view passes alone: batch norm must not let the views see each other.
+        let projections = batch.views.iter().map(|v| model.online.forward(v.clone())).collect::<Vec<_>>();
+        let predictions = projections.iter().map(|z| model.predictor.forward(z.clone())).collect::<Vec<_>>();
+        let targets = batch.views.iter().map(|v| target.forward(v.clone()).detach()).collect::<Vec<_>>();
+        let loss = byol_regression(predictions[0].clone(), targets[1].clone())
+            + byol_regression(predictions[1].clone(), targets[0].clone());
+        Objective { loss, embedding: Tensor::cat(projections, 0) }
+    }
+
+    fn after_step(&self, model: &ByolModel, target: ByolNetwork, at: Progress) -> ByolNetwork {
+        update(target, &model.online, cosine_momentum(self.momentum, at.step, at.steps))
+    }
+
+    fn encoder<'a>(&self, model: &'a ByolModel) -> &'a Encoder {
+        &model.online.encoder
+    }
+
+    fn collapsed_loss(&self, _: usize) -> Option<f64> {
+        Some(0.0)
+    }
+}

@@ -1,0 +1,33 @@
+use thiserror::Error;
+
+/// A setting outside its range.
+#[derive(Debug, Error, PartialEq)]
+#[error("`{name}` must be {range}, got {value}")]
+pub struct ContrastiveError {
+    /// The field.
+    pub name: &'static str,
+    /// Allowed values.
+    pub range: &'static str,
+    /// What was given.
+    pub value: f64,
+}
+
+/// An error unless `ok`.
+pub(crate) fn check(ok: bool, name: &'static str, range: &'static str, value: f64) -> Result<(), ContrastiveError> {
+    if ok { Ok(()) } else { Err(ContrastiveError { name, range, value }) }
+}
+
+/// A temperature's range.
+pub(crate) fn check_temperature(t: f64) -> Result<(), ContrastiveError> {
+    check(t.is_finite() && t > 0.0, "temperature", "a finite number above 0", t)
+}
+
+/// A momentum's range.
+pub(crate) fn check_momentum(name: &'static str, m: f64) -> Result<(), ContrastiveError> {
+    check((0.0..=1.0).contains(&m), name, "in [0, 1]", m)
+}
+
+/// A layer size's range.
+pub(crate) fn check_size(name: &'static str, n: usize) -> Result<(), ContrastiveError> {
+    check(n >= 1, name, "at least 1", n as f64)
+}

@@ -1,0 +1,85 @@
+use crate::{
+    ContrastiveError,
+    error::{check_size, check_temperature},
+    losses::nt_xent,
+};
+use burn::{module::Module, tensor::Device};
+use nearfar_core::{
+    encoder::Encoder,
+    head::{Head, HeadConfig},
+    init,
+    train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling},
+};
+use serde::{Deserialize, Serialize};
+
+/// SimCLR (Chen et al., 2020): two views of every image pass encoder and projector together; each must find its
+/// partner among all other views of the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SimClr {
+    /// Temperature, > 0. The paper's best is 0.1 on ImageNet and 0.5 on CIFAR-10; solo-learn takes 0.2.
+    pub temperature: f64,
+    /// Hidden units of the projector; the paper's 2048 follow a ResNet-50, lightly's CIFAR-10 benchmark has 512.
+    pub hidden: usize,
+    /// Outputs of the projector; 128 in the paper.
+    pub output: usize,
+}
+
+impl Default for SimClr {
+    fn default() -> Self {
+        Self { temperature: 0.2, hidden: 256, output: 128 }
+    }
+}
+
+impl SimClr {
+    /// Checks every setting's range.
+    ///
+    /// # Errors
+    /// Names the first setting that is out of range.
+    pub fn validate(&self) -> Result<(), ContrastiveError> {
+        check_temperature(self.temperature)?;
+        check_size("hidden", self.hidden)?;
+        check_size("output", self.output)
+    }
+}
+
+/// Encoder and projector.
+#[derive(Module, Debug)]
+pub struct SimClrModel {
+    encoder: Encoder,
+    projector: Head,
+}
+
+impl Method for SimClr {
+    type Model = SimClrModel;
+    type Memory = NoMemory;
+
+    fn name(&self) -> &'static str {
+        "simclr"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { views: 2, labels: false, sampling: Sampling::Shuffled }
+    }
+
+    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (SimClrModel, NoMemory) {
+        let head = HeadConfig::new([features, self.hidden, self.output]);
+        (SimClrModel { encoder, projector: init::seeded(head.init(device), seed) }, NoMemory::new())
+    }
+
+    fn objective(&self, model: &SimClrModel, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
+        let n = batch.len();
+        // One pass over both views: batch norm sees them together, as in the paper.
+        let z = model.projector.forward(model.encoder.forward(batch.concatenated())); // [2n, output]
+        let (a, b) = (z.clone().narrow(0, 0, n), z.clone().narrow(0, n, n));
+        Objective { loss: nt_xent(a, b, self.temperature), embedding: z }
+    }
+
+    fn encoder<'a>(&self, model: &'a SimClrModel) -> &'a Encoder {
+        &model.encoder
+    }
+
+    fn collapsed_loss(&self, n: usize) -> Option<f64> {
+        Some((2.0 * n as f64 - 1.0).ln())
+    }
+}

@@ -1,0 +1,220 @@
+//! Tables: a header, one label column, every other column a number.
+
+use super::{DataError, Dataset, Inputs, bytes::read_unpacked};
+use crate::matrix::Matrix;
+use ::csv::{Position, ReaderBuilder, StringRecord, Trim};
+use std::{collections::HashMap, path::Path};
+
+/// Reads a table, plain or gzip. `label` names the label column, which is the last one if left out; `group` names a
+/// column of groups. Labels and groups that are all integers are numbered in numeric order, others in alphabetic.
+pub(super) fn open(path: &Path, name: &str, label: Option<&str>, group: Option<&str>) -> Result<Dataset, DataError> {
+    let bytes = read_unpacked(path)?;
+    let mut reader = ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(&bytes[..]);
+    let invalid = |e: ::csv::Error| DataError::Csv { path: path.to_owned(), reason: e.to_string() };
+    let header = reader.headers().map_err(invalid)?.clone();
+    let table = Table::new(path, &header, label, group)?;
+
+    let (mut values, mut labels, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+    for record in reader.records() {
+        let record = record.map_err(invalid)?;
+        table.check_length(&record)?;
+        for &column in &table.features {
+            values.push(table.number(&record, column)?);
+        }
+        labels.push(table.class(&record, table.label)?);
+        if let Some(group) = table.group {
+            groups.push(table.class(&record, group)?);
+        }
+    }
+    if labels.is_empty() {
+        return Err(DataError::NoRows { path: path.to_owned() });
+    }
+    let (class_names, labels) = numbered(labels);
+    if let [class] = class_names.as_slice() {
+        return Err(DataError::OneClass { path: path.to_owned(), class: class.clone() });
+    }
+    Ok(Dataset {
+        name: name.to_owned(),
+        inputs: Inputs::Rows(Matrix::new(values, labels.len(), table.features.len())?),
+        labels: Some(labels),
+        class_names,
+        groups: table.group.map(|_| numbered(groups).1),
+    })
+}
+
+/// What the columns mean.
+struct Table<'a> {
+    path: &'a Path,
+    header: &'a StringRecord,
+    label: usize,
+    /// The label column was not asked for: it is the last one.
+    label_assumed: bool,
+    group: Option<usize>,
+    features: Vec<usize>,
+}
+
+impl<'a> Table<'a> {
+    fn new(
+        path: &'a Path,
+        header: &'a StringRecord,
+        label: Option<&str>,
+        group: Option<&str>,
+    ) -> Result<Self, DataError> {
+        if let Some((_, column)) = header.iter().enumerate().find(|(i, h)| header.iter().take(*i).any(|g| g == *h)) {
+            return Err(DataError::RepeatedColumn { path: path.to_owned(), column: column.to_owned() });
+        }
+        if header.is_empty() {
+            return Err(DataError::NoRows { path: path.to_owned() });
+        }
+        let column = |wanted: &str| {
+            header.iter().position(|h| h == wanted).ok_or_else(|| DataError::NoColumn {
+                path: path.to_owned(),
+                column: wanted.to_owned(),
+                columns: header.iter().collect::<Vec<_>>().join(", "),
+            })
+        };
+        let group = group.map(column).transpose()?;
+        let label_assumed = label.is_none();
+        let label = label.map_or(Ok(header.len() - 1), column)?;
+        let features: Vec<usize> = (0..header.len()).filter(|c| *c != label && Some(*c) != group).collect();
+        if features.is_empty() {
+            return Err(DataError::NoFeatures { path: path.to_owned(), column: header[label].to_owned() });
+        }
+        Ok(Self { path, header, label, label_assumed, group, features })
+    }
+
+    fn check_length(&self, record: &StringRecord) -> Result<(), DataError> {
+        let (expected, got) = (self.header.len(), record.len());
+        if got == expected {
+            return Ok(());
+        }
+        Err(DataError::Ragged { path: self.path.to_owned(), line: line(record), expected, got })
+    }
+
+    fn number(&self, record: &StringRecord, column: usize) -> Result<f32, DataError> {
+        let cell = &record[column];
+        cell.parse().ok().filter(|v: &f32| v.is_finite()).ok_or_else(|| DataError::Number {
+            path: self.path.to_owned(),
+            line: line(record),
+            column: self.header[column].to_owned(),
+            value: cell.to_owned(),
+        })
+    }
+
+    /// A cell that tells classes or groups apart.
+    fn class(&self, record: &StringRecord, column: usize) -> Result<String, DataError> {
+        let cell = &record[column];
+        let measured = || cell.parse::<i64>().is_err() && cell.parse::<f64>().is_ok();
+        let reason = if cell.is_empty() {
+            "the cell is empty; fill it or remove the row"
+        } else if self.label_assumed && column == self.label && measured() {
+            "it looks like a measurement in the last column; name the label column"
+        } else {
+            return Ok(cell.to_owned());
+        };
+        Err(DataError::Class {
+            path: self.path.to_owned(),
+            line: line(record),
+            column: self.header[column].to_owned(),
+            value: cell.to_owned(),
+            reason,
+        })
+    }
+}
+
+fn line(record: &StringRecord) -> u64 {
+    record.position().map_or(0, Position::line)
+}
+
+/// The distinct values in order, and the place of each value among them. If all are integers, they are read as such:
+/// 2 comes before 10, and 02 is 2.
+fn numbered(values: Vec<String>) -> (Vec<String>, Vec<usize>) {
+    match values.iter().map(|v| v.parse()).collect::<Result<Vec<i64>, _>>() {
+        Ok(integers) => {
+            let (names, places) = places(&integers);
+            (names.iter().map(i64::to_string).collect(), places)
+        }
+        Err(_) => places(&values),
+    }
+}
+
+fn places<T: Ord + Clone + std::hash::Hash>(values: &[T]) -> (Vec<T>, Vec<usize>) {
+    let mut distinct = values.to_vec();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let place: HashMap<&T, usize> = distinct.iter().zip(0..).collect();
+    let places = values.iter().map(|value| place[value]).collect();
+    drop(place);
+    (distinct, places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn read_with(text: &[u8], label: Option<&str>, group: Option<&str>) -> Result<Dataset, DataError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.csv");
+        std::fs::write(&path, text).unwrap();
+        open(&path, "t", label, group)
+    }
+
+    fn read(text: &str, label: Option<&str>) -> Result<Dataset, DataError> {
+        read_with(text.as_bytes(), label, None)
+    }
+
+    #[test]
+    fn labels_by_name_or_last_and_integers_in_order() {
+        let data = read("a,b,label\n1,2,10\n3,4,9\n", None).unwrap();
+        assert_eq!(data.class_names, ["9", "10"]);
+        assert_eq!(data.labels.as_deref(), Some(&[1, 0][..]));
+        assert_eq!(data.features().as_slice(), [1.0, 2.0, 3.0, 4.0]);
+        let data = read("kind,a\nx,1e-1\ny,-2\nx,3\n", Some("kind")).unwrap();
+        assert_eq!(data.class_names, ["x", "y"]);
+        assert_eq!(data.features().as_slice(), [0.1, -2.0, 3.0]);
+        data.validate().unwrap();
+    }
+
+    #[test]
+    fn mixed_labels_are_text_and_equal_integers_one_class() {
+        let data = read("a,y\n0,2\n0,10\n0,1a\n0,2\n", None).unwrap();
+        assert_eq!(data.class_names, ["10", "1a", "2"]);
+        assert_eq!(data.labels, Some(vec![2, 0, 1, 2]));
+        let data = read("a,y\n0,02\n0,2\n0,-1\n", None).unwrap();
+        assert_eq!((data.class_names, data.labels), (vec!["-1".into(), "2".into()], Some(vec![1, 1, 0])));
+    }
+
+    #[test]
+    fn groups_packed_files_quotes_and_spaces_are_read() {
+        let text = b"\xef\xbb\xbfcamera, a ,kind\r\nnorth,1,\"x, old\"\r\n south , 2,y\r\nnorth,3,y\r\n";
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gz.write_all(text).unwrap();
+        let data = read_with(&gz.finish().unwrap(), Some("kind"), Some("camera")).unwrap();
+        assert_eq!((data.len(), data.shape().channels), (3, 1));
+        assert_eq!(data.groups, Some(vec![0, 1, 0]));
+        assert_eq!(data.class_names, ["x, old", "y"]);
+    }
+
+    #[test]
+    fn damage_is_named() {
+        let error = |text: &str, label| read(text, label).unwrap_err().to_string();
+        assert!(error("a,b\n1,2\n", Some("label")).contains("its columns are: a, b"));
+        let message = error("a,b,y\n1,2,x\n1,oops,x\n", None);
+        assert!(message.contains("line 3") && message.contains("`b`") && message.contains("`oops`"), "{message}");
+        assert!(error("a,y\nNaN,x\n1,y\n", None).contains("`NaN` is not a finite number"));
+        assert!(error("a,y\n1e60,x\n1,y\n", None).contains("`1e60`"));
+        assert!(error("a,y\n,x\n1,y\n", None).contains("line 2, column `a`"));
+        assert!(error("a,y\n1,\n", None).contains("the cell is empty"));
+        assert!(error("a,b\n1,0.5\n1,0.7\n", None).contains("name the label column"));
+        assert!(read("a,b\n1,0.5\n1,0.7\n", Some("b")).is_ok());
+        assert!(error("a,b\n", None).contains("no rows"));
+        assert!(error("", None).contains("no rows"));
+        assert!(error("y\nx\nz\n", None).contains("nothing to learn from"));
+        assert!(error("a,a,y\n1,2,x\n", None).contains("two columns `a`"));
+        assert!(error("a,y\n1,x\n2,x\n", None).contains("one class only, `x`"));
+        assert!(error("a,b,y\n1,2,x\n1,y\n", None).contains("line 3: 2 cells under 3 columns"));
+        let text = read_with(b"a,y\n1,\xff\n", None, None).unwrap_err().to_string();
+        assert!(text.contains("not valid CSV") && text.contains("UTF-8"), "{text}");
+    }
+}

@@ -1,0 +1,365 @@
+//! Image folders: a class a folder, or folders `train`, `val`, `test` of such.
+
+use super::{
+    DataError, Dataset, Inputs, Shape, Source,
+    decode::{self, Decoded},
+};
+use fast_image_resize::Resizer;
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
+
+/// File name endings, in lower case, that tell images from other files beside folders.
+pub const IMAGE_EXTENSIONS: [&str; 7] = ["png", "jpg", "jpeg", "pgm", "ppm", "pbm", "pnm"];
+
+/// Longest side of the common size when none is asked for: more would fill memory and time without helping the small
+/// encoders that are the default. 10,000 colour images of 64 x 64 take 123 MB.
+const LARGEST_SIDE: usize = 64;
+
+const TRAIN: &[&str] = &["train"];
+const VALIDATION: &[&str] = &["val", "valid", "validation"];
+const TEST: &[&str] = &["test"];
+
+/// Visible entries of a folder in the order of their names.
+pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let read = |source| DataError::Read { path: dir.to_owned(), source };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(read)? {
+        let entry = entry.map_err(read)?;
+        if !entry.file_name().to_string_lossy().starts_with('.') {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Folders, then files.
+fn folders_and_files(dir: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DataError> {
+    Ok(entries(dir)?.into_iter().partition(|p| p.is_dir()))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
+}
+
+fn is_named_as_image(path: &Path) -> bool {
+    let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    ending.is_some_and(|e| IMAGE_EXTENSIONS.contains(&e.as_str()))
+}
+
+/// No image may lie beside class folders: its class would be unclear.
+fn check_not_mixed(dir: &Path, files: &[PathBuf]) -> Result<(), DataError> {
+    match files.iter().find(|file| is_named_as_image(file)) {
+        Some(image) => Err(DataError::Mixed { path: dir.to_owned(), image: file_name(image) }),
+        None => Ok(()),
+    }
+}
+
+/// The folders of the parts; if the folder is not divided, it is the training part itself.
+struct Parts {
+    train: PathBuf,
+    validation: Option<PathBuf>,
+    test: Option<PathBuf>,
+}
+
+impl Parts {
+    fn find(dir: &Path) -> Result<Self, DataError> {
+        let (folders, files) = folders_and_files(dir)?;
+        let is_part =
+            |p: &PathBuf| [TRAIN, VALIDATION, TEST].iter().any(|names| names.contains(&file_name(p).as_str()));
+        let undivided = Self { train: dir.to_owned(), validation: None, test: None };
+        let Some(first) = folders.iter().find(|p| is_part(p)) else { return Ok(undivided) };
+        if let Some(stray) = folders.iter().find(|p| !is_part(p)) {
+            // A class may be called `train`; but a folder of folders is a part.
+            if folders_and_files(first)?.0.is_empty() {
+                return Ok(undivided);
+            }
+            let (part, stray) = (file_name(first), file_name(stray));
+            return Err(DataError::StrayFolder { path: dir.to_owned(), part, stray });
+        }
+        check_not_mixed(dir, &files)?;
+        let part = |names: &[&str]| -> Result<Option<PathBuf>, DataError> {
+            let mut found = folders.iter().filter(|p| names.contains(&file_name(p).as_str()));
+            match (found.next(), found.next()) {
+                (Some(a), Some(b)) => Err(DataError::Inconsistent {
+                    name: dir.display().to_string(),
+                    problem: format!("{} and {} are the same part; keep one", a.display(), b.display()),
+                }),
+                (found, _) => Ok(found.cloned()),
+            }
+        };
+        let no_train = || DataError::NoTrain { path: dir.to_owned(), part: file_name(first) };
+        Ok(Self { train: part(TRAIN)?.ok_or_else(no_train)?, validation: part(VALIDATION)?, test: part(TEST)? })
+    }
+}
+
+/// The files of one part with their classes.
+struct Listing {
+    files: Vec<PathBuf>,
+    labels: Option<Vec<usize>>,
+    class_names: Vec<String>,
+}
+
+impl Listing {
+    fn new(dir: &Path) -> Result<Self, DataError> {
+        let (folders, files) = folders_and_files(dir)?;
+        if folders.is_empty() {
+            if !files.iter().any(|file| is_named_as_image(file)) {
+                return Err(DataError::NoImages { path: dir.to_owned() });
+            }
+            return Ok(Self { files, labels: None, class_names: Vec::new() });
+        }
+        check_not_mixed(dir, &files)?;
+        let mut listing = Self { files: Vec::new(), labels: Some(Vec::new()), class_names: Vec::new() };
+        for folder in folders {
+            listing.add_classes(&folder, &file_name(&folder))?;
+        }
+        Ok(listing)
+    }
+
+    /// Adds the class `class` that `dir` holds the images of, or the classes of the folders in it.
+    fn add_classes(&mut self, dir: &Path, class: &str) -> Result<(), DataError> {
+        let (folders, files) = folders_and_files(dir)?;
+        if folders.is_empty() {
+            if files.is_empty() {
+                return Err(DataError::EmptyClass { path: dir.to_owned() });
+            }
+            let label = self.class_names.len();
+            self.labels.get_or_insert_default().extend(std::iter::repeat_n(label, files.len()));
+            self.class_names.push(class.to_owned());
+            self.files.extend(files);
+            return Ok(());
+        }
+        check_not_mixed(dir, &files)?;
+        folders.iter().try_for_each(|folder| self.add_classes(folder, &format!("{class}/{}", file_name(folder))))
+    }
+
+    /// An error if both parts have classes, but not the same.
+    fn check_classes(&self, dir: &Path, train: &Self) -> Result<(), DataError> {
+        let lacking = |here: &Self, there: &Self| -> Vec<String> {
+            here.class_names.iter().filter(|name| !there.class_names.contains(name)).cloned().collect()
+        };
+        let (only_here, only_train) = (lacking(self, train), lacking(train, self));
+        let labelled = self.labels.is_some() && train.labels.is_some();
+        if labelled && !(only_here.is_empty() && only_train.is_empty()) {
+            return Err(DataError::ClassesDiffer { path: dir.to_owned(), only_here, only_train });
+        }
+        Ok(())
+    }
+}
+
+/// Reads a folder of images.
+///
+/// A class is a folder that holds images, named by its path below `dir`; its visible files must all be images. With
+/// folders `train` and, perhaps, `val` (or `valid`, `validation`) and `test` and no others, these are the parts. Images
+/// directly in the folder of a part make an unlabelled set. All images get one shape: the one asked for, or the first
+/// training image's size, scaled so that its longer side is at most 64, with 1 channel if all files are grey, else 3.
+pub(super) fn open(dir: &Path, name: &str, shape: Option<Shape>) -> Result<Source, DataError> {
+    let parts = Parts::find(dir)?;
+    let train = Listing::new(&parts.train)?;
+    if let [class] = train.class_names.as_slice() {
+        return Err(DataError::OneClass { path: parts.train, class: class.clone() });
+    }
+    let other = |dir: Option<&PathBuf>| -> Result<Option<Listing>, DataError> {
+        let Some(dir) = dir else { return Ok(None) };
+        let listing = Listing::new(dir)?;
+        listing.check_classes(dir, &train)?;
+        Ok(Some(listing))
+    };
+    let (validation, test) = (other(parts.validation.as_ref())?, other(parts.test.as_ref())?);
+    let size = match shape {
+        Some(shape) => (shape.height, shape.width),
+        None => capped(decode::size(&train.files[0])?),
+    };
+    let listings = [Some(&train), validation.as_ref(), test.as_ref()];
+    let files: Vec<&PathBuf> = listings.iter().flatten().flat_map(|listing| &listing.files).collect();
+    let decoded = decode_all(&files, size)?;
+    let most = decoded.iter().map(|image| image.shape.channels).max().unwrap_or(1);
+    let shape = Shape { channels: shape.map_or(most, |s| s.channels), height: size.0, width: size.1 };
+    let mut decoded = decoded.into_iter();
+    let mut assemble = |listing: Listing| assemble(listing, name, shape, &mut decoded);
+    Ok(Source {
+        train: assemble(train)?,
+        validation: validation.map(&mut assemble).transpose()?,
+        test: test.map(&mut assemble).transpose()?,
+    })
+}
+
+/// Height and width scaled down together until the longer is [`LARGEST_SIDE`].
+fn capped((height, width): (usize, usize)) -> (usize, usize) {
+    let longest = height.max(width);
+    let scaled = |side: usize| {
+        if longest <= LARGEST_SIDE { side } else { ((side * LARGEST_SIDE + longest / 2) / longest).max(1) }
+    };
+    (scaled(height), scaled(width))
+}
+
+/// All images in the order of `files`; if some cannot be decoded, the error is that of the first.
+fn decode_all(files: &[&PathBuf], size: (usize, usize)) -> Result<Vec<Decoded>, DataError> {
+    let decoded: Vec<Result<Decoded, DataError>> =
+        files.par_iter().map_init(Resizer::new, |resizer, path| decode::decode(path, size, resizer)).collect();
+    decoded.into_iter().collect()
+}
+
+fn assemble(
+    listing: Listing,
+    name: &str,
+    shape: Shape,
+    decoded: &mut impl Iterator<Item = Decoded>,
+) -> Result<Dataset, DataError> {
+    let mut resizer = Resizer::new();
+    let mut pixels = Vec::with_capacity(listing.files.len() * shape.size());
+    for image in decoded.take(listing.files.len()) {
+        let image = image.resized(shape, &mut resizer);
+        pixels.extend(image.map_err(|reason| DataError::Resize { name: name.to_owned(), reason })?.pixels);
+    }
+    Ok(Dataset {
+        name: name.to_owned(),
+        inputs: Inputs::Images { pixels, channels: shape.channels, height: shape.height, width: shape.width },
+        labels: listing.labels,
+        class_names: listing.class_names,
+        groups: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn save(dir: &Path, name: &str, (width, height): (u32, u32), colour: bool) {
+        let path = dir.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        if colour {
+            image::RgbImage::from_pixel(width, height, image::Rgb([10, 20, 30])).save(path).unwrap();
+        } else {
+            image::GrayImage::from_pixel(width, height, image::Luma([40])).save(path).unwrap();
+        }
+    }
+
+    fn error(dir: &Path) -> String {
+        open(dir, "t", None).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn classes_sizes_and_colours_are_brought_together() {
+        let dir = tempfile::tempdir().unwrap();
+        save(dir.path(), "b/2.png", (9, 9), false);
+        save(dir.path(), "a/1.png", (6, 4), true);
+        save(dir.path(), "a/3.pgm", (5, 5), false);
+        fs::write(dir.path().join("a/.hidden.png"), "x").unwrap();
+        fs::write(dir.path().join("README.txt"), "notes beside class folders").unwrap();
+        let data = open(dir.path(), "t", None).unwrap().train;
+        assert_eq!(data.class_names, ["a", "b"]);
+        assert_eq!(data.labels.as_deref(), Some(&[0, 0, 1][..]));
+        assert_eq!(data.shape(), Shape { channels: 3, height: 4, width: 6 });
+        let Inputs::Images { pixels, .. } = &data.inputs else { panic!("images") };
+        assert_eq!((pixels[0], pixels[24], pixels[48], pixels[72], pixels[3 * 72 - 1]), (10, 20, 30, 40, 40));
+        data.validate().unwrap();
+
+        let asked = Shape { channels: 1, height: 3, width: 2 };
+        let data = open(dir.path(), "t", Some(asked)).unwrap().train;
+        assert_eq!(data.shape(), asked);
+        // 0.299 * 10 + 0.587 * 20 + 0.114 * 30 = 18.15
+        assert_eq!(data.features().row(0), [18.0 / 255.0; 6]);
+        let error = open(dir.path(), "t", Some(Shape { channels: 1, height: 0, width: 2 })).unwrap_err().to_string();
+        assert!(error.contains("no size"), "{error}");
+    }
+
+    #[test]
+    fn large_images_are_capped() {
+        let dir = tempfile::tempdir().unwrap();
+        save(dir.path(), "a/1.png", (128, 32), false);
+        save(dir.path(), "b/1.png", (8, 8), false);
+        assert_eq!(open(dir.path(), "t", None).unwrap().train.shape(), Shape { channels: 1, height: 16, width: 64 });
+        assert_eq!((capped((64, 64)), capped((1, 1000)), capped((300, 200))), ((64, 64), (1, 64), (64, 43)));
+    }
+
+    #[test]
+    fn a_class_is_a_folder_that_holds_images_however_deep() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["greek/alpha/1.png", "greek/beta/1.png", "greek/beta/2.png", "latin/1.png"] {
+            save(dir.path(), name, (4, 4), false);
+        }
+        let data = open(dir.path(), "t", None).unwrap().train;
+        assert_eq!(data.class_names, ["greek/alpha", "greek/beta", "latin"]);
+        assert_eq!(data.class_counts().unwrap(), [1, 2, 1]);
+        save(dir.path(), "greek/3.png", (4, 4), false);
+        assert!(error(dir.path()).contains("holds the image `3.png` beside class folders"));
+    }
+
+    #[test]
+    fn parts_share_shape_and_classes() {
+        let dir = tempfile::tempdir().unwrap();
+        for part in ["train", "val", "test"] {
+            save(&dir.path().join(part), "x/1.png", (8, 8), false);
+            save(&dir.path().join(part), "y/1.jpg", (8, 6), part == "test");
+        }
+        let source = open(dir.path(), "t", None).unwrap();
+        let (validation, test) = (source.validation.unwrap(), source.test.unwrap());
+        // One colour image in any part makes every part colour.
+        for part in [&source.train, &validation, &test] {
+            assert_eq!(part.shape(), Shape { channels: 3, height: 8, width: 8 });
+            assert_eq!(part.labels, Some(vec![0, 1]));
+            part.validate().unwrap();
+        }
+        save(&dir.path().join("test"), "z/1.png", (8, 8), false);
+        assert!(error(dir.path()).contains("only here [\"z\"], only in training []"));
+        fs::remove_dir_all(dir.path().join("test/z")).unwrap();
+        fs::remove_dir_all(dir.path().join("test/x")).unwrap();
+        assert!(error(dir.path()).contains("only here [], only in training [\"x\"]"));
+    }
+
+    #[test]
+    fn unclear_parts_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["test/x/1.png", "test/y/1.png"] {
+            save(dir.path(), name, (4, 4), false);
+        }
+        assert!(error(dir.path()).contains("no `train`"));
+        for name in ["train/x/1.png", "train/y/1.png", "val/x/1.png", "val/y/1.png", "valid/x/1.png"] {
+            save(dir.path(), name, (4, 4), false);
+        }
+        assert!(error(dir.path()).contains("are the same part; keep one"));
+        fs::remove_dir_all(dir.path().join("valid")).unwrap();
+        assert!(open(dir.path(), "t", None).is_ok());
+        save(dir.path(), "extra/1.png", (4, 4), false);
+        assert!(error(dir.path()).contains("and also `extra`, which is no part"));
+    }
+
+    #[test]
+    fn classes_may_be_called_like_parts() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["bus/1.png", "car/1.png", "train/1.png"] {
+            save(dir.path(), name, (4, 4), false);
+        }
+        assert_eq!(open(dir.path(), "t", None).unwrap().train.class_names, ["bus", "car", "train"]);
+    }
+
+    #[test]
+    fn trouble_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(error(dir.path()).contains("holds no images"));
+        save(dir.path(), "only/1.png", (8, 8), false);
+        assert!(error(dir.path()).contains("one class only, `only`"));
+        fs::create_dir(dir.path().join("empty")).unwrap();
+        assert!(error(dir.path()).contains("empty holds no images"));
+        save(dir.path(), "empty/1.png", (8, 8), false);
+        fs::write(dir.path().join("empty/2.png"), "no image").unwrap();
+        fs::write(dir.path().join("only/notes.txt"), "no image either").unwrap();
+        let message = error(dir.path());
+        assert!(message.contains("2.png") && message.contains("cannot decode"), "{message}");
+        fs::remove_file(dir.path().join("empty/2.png")).unwrap();
+        assert!(error(dir.path()).contains("notes.txt"));
+        assert!(error(&dir.path().join("nowhere")).contains("cannot read"));
+    }
+
+    #[test]
+    fn images_without_folders_have_no_labels() {
+        let dir = tempfile::tempdir().unwrap();
+        save(dir.path(), "1.png", (8, 8), false);
+        let data = open(dir.path(), "t", None).unwrap().train;
+        assert!(data.labels.is_none());
+        assert!(data.labels_for("triplet").unwrap_err().to_string().contains("triplet"));
+    }
+}

@@ -1,0 +1,19 @@
+//! What metric and contrastive learning share: data, augmentation, encoders, heads, optimisers and the one training
+//! loop. This crate knows no loss and no method.
+
+// Burn's generic module types nest deeply when they are derived.
+#![recursion_limit = "256"]
+
+pub mod augment;
+pub mod backend;
+pub mod data;
+pub mod encoder;
+pub mod head;
+pub mod init;
+pub mod matrix;
+pub mod momentum;
+pub mod optim;
+pub mod similarity;
+pub mod train;
+
+pub use nearfar_kernels as kernels;

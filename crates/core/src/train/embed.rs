@@ -1,0 +1,69 @@
+//! Features of a frozen encoder.
+
+use crate::{
+    augment::Augmenter,
+    data::{Dataset, Inputs, Shape},
+    encoder::Encoder,
+    matrix::Matrix,
+};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor, TensorData},
+};
+
+/// Images in one forward pass without gradients.
+const BATCH: usize = 256;
+
+/// Features of every image of `dataset`, `[n, features]`: the frozen encoder without augmentation, batch norm in
+/// inference mode. The encoder is not changed.
+pub fn embed(encoder: &Encoder, dataset: &Dataset, augmenter: &Augmenter, device: &Device) -> Matrix {
+    let frozen = Frozen::new(encoder, dataset.shape(), device);
+    let indices: Vec<usize> = (0..dataset.len()).collect();
+    let parts = indices.chunks(BATCH).map(|i| frozen.features(augmenter.plain(&dataset.inputs, i), i.len()));
+    stack(parts.collect())
+}
+
+/// Features of augmented views of the images `indices`, as of pass 0: one `[n, features]` a view.
+pub fn views(
+    encoder: &Encoder,
+    dataset: &Dataset,
+    indices: &[usize],
+    augmenter: &Augmenter,
+    device: &Device,
+) -> Vec<Matrix> {
+    let frozen = Frozen::new(encoder, dataset.shape(), device);
+    let inputs: &Inputs = &dataset.inputs;
+    let mut parts: Vec<Vec<Matrix>> = vec![Vec::new(); augmenter.view_count()];
+    for indices in indices.chunks(BATCH) {
+        for (part, values) in parts.iter_mut().zip(augmenter.views(inputs, indices, 0)) {
+            part.push(frozen.features(values, indices.len()));
+        }
+    }
+    parts.into_iter().map(stack).collect()
+}
+
+struct Frozen {
+    encoder: Encoder,
+    shape: Shape,
+    device: Device,
+}
+
+impl Frozen {
+    fn new(encoder: &Encoder, shape: Shape, device: &Device) -> Self {
+        Self { encoder: encoder.valid(), shape, device: device.clone().without_autodiff() }
+    }
+
+    fn features(&self, values: Vec<f32>, n: usize) -> Matrix {
+        let dims = [n, self.shape.channels, self.shape.height, self.shape.width];
+        let features = self.encoder.forward(Tensor::from_data(TensorData::new(values, dims), &self.device));
+        let [rows, cols] = features.dims();
+        let values = features.try_into_vec_as::<f32>().expect("features are f32 and the device is alive");
+        Matrix::new(values, rows, cols).expect("a tensor has as many values as its shape")
+    }
+}
+
+fn stack(parts: Vec<Matrix>) -> Matrix {
+    let (rows, cols) = (parts.iter().map(Matrix::rows).sum(), parts.first().map_or(0, Matrix::cols));
+    let data = parts.into_iter().flat_map(Matrix::into_vec).collect();
+    Matrix::new(data, rows, cols).expect("parts of one width stack")
+}

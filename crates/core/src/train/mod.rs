@@ -1,0 +1,193 @@
+//! The one training loop and what a method must say to run in it.
+//!
+//! Budget, logging, checkpoints, cancelation and collapse warnings exist once, here. A method owns its networks and its
+//! memory and says what a batch must hold.
+
+mod batches;
+mod checkpoint;
+pub mod embed;
+mod error;
+mod health;
+mod run;
+
+pub use batches::Batch;
+pub use checkpoint::{CheckpointError, latest};
+
+pub use error::TrainError;
+pub use health::{Health, Warning};
+pub use run::{Trained, train};
+
+use crate::{augment::Augmenter, data::Dataset, encoder::Encoder, optim::OptimizerConfig};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+use std::{ops::ControlFlow, path::PathBuf, time::Duration};
+
+/// How a method wants its batches drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampling {
+    /// Every image once a pass, in a new order each pass.
+    Shuffled,
+    /// As many classes as fit, with this many images of each.
+    PerClass {
+        /// Images of a class in a batch, at least 2.
+        images: usize,
+    },
+}
+
+/// What a batch must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// Augmented views of each image.
+    pub views: usize,
+    /// Whether class labels are used.
+    pub labels: bool,
+    /// How images are drawn.
+    pub sampling: Sampling,
+}
+
+/// Where the run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Steps done before this one.
+    pub step: usize,
+    /// Steps in all.
+    pub steps: usize,
+    /// Seed of the run, for what a method draws itself.
+    pub seed: u64,
+}
+
+/// What a method makes of one batch.
+pub struct Objective {
+    /// The scalar that is differentiated, `[1]`.
+    pub loss: Tensor<1>,
+    /// The embeddings that the loss compares, `[n, d]`, for the health monitor.
+    pub embedding: Tensor<2>,
+}
+
+/// A memory without content, for methods that keep nothing between steps.
+#[derive(Module, Debug)]
+pub struct NoMemory {
+    nothing: Vec<crate::head::Head>,
+}
+
+impl NoMemory {
+    /// The empty memory.
+    pub fn new() -> Self {
+        Self { nothing: Vec::new() }
+    }
+}
+
+impl Default for NoMemory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A way of training an encoder. The value itself holds the settings.
+pub trait Method {
+    /// Everything that the optimiser updates.
+    type Model: Module + 'static;
+    /// What is kept between steps and saved in checkpoints but not optimised: a queue, a momentum encoder.
+    type Memory: Module + 'static;
+
+    /// The name in reports.
+    fn name(&self) -> &'static str;
+
+    /// What a batch must hold.
+    fn needs(&self) -> Needs;
+
+    /// Networks around `encoder`, which gives `features` numbers; new weights are drawn from `seed`.
+    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Self::Model, Self::Memory);
+
+    /// The loss of one batch. Memory may change here only where the method's paper changes it before the update.
+    fn objective(&self, model: &Self::Model, memory: &mut Self::Memory, batch: &Batch, at: Progress) -> Objective;
+
+    /// Called after the optimiser's step with the new model: momentum updates belong here.
+    fn after_step(&self, _model: &Self::Model, memory: Self::Memory, _at: Progress) -> Self::Memory {
+        memory
+    }
+
+    /// The encoder inside the model.
+    fn encoder<'a>(&self, model: &'a Self::Model) -> &'a Encoder;
+
+    /// Parts of the paths of parameters whose learning rate does not decay.
+    fn constant_rate(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The loss's value when all embeddings are equal, for a batch of `n` images, where the method has such a mark.
+    fn collapsed_loss(&self, _n: usize) -> Option<f64> {
+        None
+    }
+}
+
+/// The data of a run.
+#[derive(Clone, Copy)]
+pub struct TrainData<'a> {
+    /// Training images; labels are needed if the method needs them.
+    pub dataset: &'a Dataset,
+    /// Makes the views.
+    pub augmenter: &'a Augmenter,
+}
+
+/// Budget and bookkeeping of a run.
+#[derive(Clone, Debug)]
+pub struct TrainConfig {
+    /// Images a step.
+    pub batch: usize,
+    /// Steps in all.
+    pub steps: usize,
+    /// Steps that are reported, checked and saved together.
+    pub steps_per_epoch: usize,
+    /// Seed of weights, order and views.
+    pub seed: u64,
+    /// Optimiser and schedule.
+    pub optimizer: OptimizerConfig,
+    /// Where checkpoints go; none are written without it.
+    pub checkpoints: Option<PathBuf>,
+}
+
+/// One step's outcome, for progress display.
+#[derive(Clone, Copy, Debug)]
+pub struct StepEvent {
+    /// Steps done, this one included.
+    pub step: usize,
+    /// Steps in all.
+    pub steps: usize,
+    /// The newest loss that was read back.
+    pub loss: f64,
+    /// Images since the run (or its resumption) began, per second.
+    pub images_per_second: f64,
+}
+
+/// One epoch's outcome.
+#[derive(Clone, Debug)]
+pub struct EpochEvent {
+    /// Epochs done, this one included.
+    pub epoch: usize,
+    /// Mean of the losses read during the epoch.
+    pub loss: f64,
+    /// State of the embeddings at its end.
+    pub health: Health,
+    /// Time since the run began.
+    pub elapsed: Duration,
+}
+
+/// Hears of a run's progress and may stop it.
+pub trait Observer {
+    /// After every step. Breaking ends the run behind a checkpoint.
+    fn step(&mut self, _event: &StepEvent) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    /// After every epoch.
+    fn epoch(&mut self, _event: &EpochEvent) {}
+
+    /// Once for each new kind of trouble.
+    fn warning(&mut self, _warning: &Warning) {}
+}
+
+/// An observer that does nothing.
+impl Observer for () {}

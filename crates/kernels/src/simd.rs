@@ -1,0 +1,416 @@
+//! The two register tiles that convolution is made of, for AVX-512, AVX2 and portable code, chosen at run time.
+//!
+//! Both multiply one broadcast operand with [`COLUMN_VECTORS`] vectors of the other and keep the whole tile of sums in
+//! registers. No matrix is built: an operand is addressed by a base pointer and a list of offsets ("indirect" GEMM),
+//! which serves every kernel size and stride and both gradients alike.
+
+/// Vectors side by side in a tile: two hide the latency of a fused multiply-add without running out of registers.
+const COLUMN_VECTORS: usize = 2;
+
+/// A lane type with the four operations that the tiles need.
+trait Simd: Copy {
+    const LANES: usize;
+    /// # Safety
+    /// `p` must be valid for reading `LANES` values.
+    unsafe fn load(p: *const f32) -> Self;
+    /// # Safety
+    /// `p` must be valid for writing `LANES` values.
+    unsafe fn store(self, p: *mut f32);
+    /// # Safety
+    /// The CPU must have the instructions of this implementation.
+    unsafe fn splat(v: f32) -> Self;
+    /// `self + a * b`.
+    ///
+    /// # Safety
+    /// The CPU must have the instructions of this implementation.
+    unsafe fn mul_add(self, a: Self, b: Self) -> Self;
+}
+
+#[derive(Clone, Copy)]
+struct Portable([f32; 8]);
+
+impl Simd for Portable {
+    const LANES: usize = 8;
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self {
+        // SAFETY: the caller guarantees 8 readable values.
+        Self(unsafe { p.cast::<[f32; 8]>().read_unaligned() })
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        // SAFETY: the caller guarantees 8 writable values.
+        unsafe { p.cast::<[f32; 8]>().write_unaligned(self.0) }
+    }
+    #[inline(always)]
+    unsafe fn splat(v: f32) -> Self {
+        Self([v; 8])
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, a: Self, b: Self) -> Self {
+        // Not `f32::mul_add`: without an FMA instruction that is a library call for every lane.
+        Self(std::array::from_fn(|i| self.0[i] + a.0[i] * b.0[i]))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Simd;
+    use std::arch::x86_64::*;
+
+    #[derive(Clone, Copy)]
+    pub(super) struct Avx2(__m256);
+    #[derive(Clone, Copy)]
+    pub(super) struct Avx512(__m512);
+
+    impl Simd for Avx2 {
+        const LANES: usize = 8;
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> Self {
+            // SAFETY: the caller guarantees 8 readable values and AVX.
+            Self(unsafe { _mm256_loadu_ps(p) })
+        }
+        #[inline(always)]
+        unsafe fn store(self, p: *mut f32) {
+            // SAFETY: the caller guarantees 8 writable values and AVX.
+            unsafe { _mm256_storeu_ps(p, self.0) }
+        }
+        #[inline(always)]
+        unsafe fn splat(v: f32) -> Self {
+            // SAFETY: the caller guarantees AVX.
+            Self(unsafe { _mm256_set1_ps(v) })
+        }
+        #[inline(always)]
+        unsafe fn mul_add(self, a: Self, b: Self) -> Self {
+            // SAFETY: the caller guarantees FMA.
+            Self(unsafe { _mm256_fmadd_ps(a.0, b.0, self.0) })
+        }
+    }
+
+    impl Simd for Avx512 {
+        const LANES: usize = 16;
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> Self {
+            // SAFETY: the caller guarantees 16 readable values and AVX-512F.
+            Self(unsafe { _mm512_loadu_ps(p) })
+        }
+        #[inline(always)]
+        unsafe fn store(self, p: *mut f32) {
+            // SAFETY: the caller guarantees 16 writable values and AVX-512F.
+            unsafe { _mm512_storeu_ps(p, self.0) }
+        }
+        #[inline(always)]
+        unsafe fn splat(v: f32) -> Self {
+            // SAFETY: the caller guarantees AVX-512F.
+            Self(unsafe { _mm512_set1_ps(v) })
+        }
+        #[inline(always)]
+        unsafe fn mul_add(self, a: Self, b: Self) -> Self {
+            // SAFETY: the caller guarantees AVX-512F.
+            Self(unsafe { _mm512_fmadd_ps(a.0, b.0, self.0) })
+        }
+    }
+}
+
+/// Most pixels (or weight rows) that a tile of any instruction set has.
+pub(crate) const MAX_TILE: usize = 12;
+
+/// An instruction set, found once per process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Level {
+    /// The best level of this CPU.
+    pub(crate) fn detect() -> Self {
+        static LEVEL: std::sync::OnceLock<Level> = std::sync::OnceLock::new();
+        *LEVEL.get_or_init(|| Self::available().pop().unwrap_or(Self::Portable))
+    }
+
+    /// Every level of this CPU, best last.
+    pub(crate) fn available() -> Vec<Self> {
+        #[allow(unused_mut)]
+        let mut levels = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                levels.push(Self::Avx2);
+            }
+            if is_x86_feature_detected!("avx512f") {
+                levels.push(Self::Avx512);
+            }
+        }
+        levels
+    }
+
+    /// Pixels (or weight rows) of a tile: with two vectors a row, the sums fill three quarters of the register file.
+    pub(crate) fn rows(self) -> usize {
+        match self {
+            Self::Portable => 4,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => 6,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => 12,
+        }
+    }
+
+    /// Output columns of a tile.
+    pub(crate) fn columns(self) -> usize {
+        COLUMN_VECTORS
+            * match self {
+                Self::Portable => 8,
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => 8,
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512 => 16,
+            }
+    }
+}
+
+/// A step of the forward tile: where a kernel tap reads, relative to a pixel's own offset, and its packed weights.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tap {
+    /// Offset of the tap's first channel from the pixel's.
+    pub(crate) input: isize,
+    /// Start of the tap's `[channels, columns]` block inside the packed weights of one column block.
+    pub(crate) weights: usize,
+}
+
+/// `out[p][j] = sum over taps t, channels c of x[pixels[p] + t.input + c] * w[t.weights + c * columns + j]`
+/// for a whole tile: `rows()` pixels, `columns()` columns. `out` is the tile, row after row.
+///
+/// # Safety
+/// Every address named by `pixels`, `taps` and `channels` must lie inside the buffers behind `x` and `w`; `out` must
+/// hold `rows() * columns()` values; `level` must come from [`Level::available`].
+pub(crate) unsafe fn conv_tile(
+    level: Level,
+    x: *const f32,
+    pixels: &[usize; MAX_TILE],
+    taps: &[Tap],
+    channels: usize,
+    w: *const f32,
+    out: *mut f32,
+) {
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const P: usize>(
+        x: *const f32,
+        pixels: &[usize; MAX_TILE],
+        taps: &[Tap],
+        channels: usize,
+        w: *const f32,
+        out: *mut f32,
+    ) {
+        let columns = COLUMN_VECTORS * S::LANES;
+        // SAFETY: the caller of `conv_tile` guarantees every address and the instruction set.
+        unsafe {
+            let mut sums = [[S::splat(0.0); COLUMN_VECTORS]; P];
+            for tap in taps {
+                let rows: [*const f32; P] = std::array::from_fn(|p| x.add(pixels[p]).offset(tap.input));
+                let mut weights = w.add(tap.weights);
+                for c in 0..channels {
+                    let b0 = S::load(weights);
+                    let b1 = S::load(weights.add(S::LANES));
+                    weights = weights.add(columns);
+                    for p in 0..P {
+                        let a = S::splat(*rows[p].add(c));
+                        sums[p][0] = sums[p][0].mul_add(a, b0);
+                        sums[p][1] = sums[p][1].mul_add(a, b1);
+                    }
+                }
+            }
+            for (p, row) in sums.iter().enumerate() {
+                row[0].store(out.add(p * columns));
+                row[1].store(out.add(p * columns + S::LANES));
+            }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn avx2(
+        x: *const f32,
+        pixels: &[usize; MAX_TILE],
+        taps: &[Tap],
+        channels: usize,
+        w: *const f32,
+        out: *mut f32,
+    ) {
+        // SAFETY: forwarded from `conv_tile`.
+        unsafe { tile::<x86::Avx2, 6>(x, pixels, taps, channels, w, out) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn avx512(
+        x: *const f32,
+        pixels: &[usize; MAX_TILE],
+        taps: &[Tap],
+        channels: usize,
+        w: *const f32,
+        out: *mut f32,
+    ) {
+        // SAFETY: forwarded from `conv_tile`.
+        unsafe { tile::<x86::Avx512, 12>(x, pixels, taps, channels, w, out) }
+    }
+
+    // SAFETY: the caller guarantees the addresses, and `level` that the CPU has the instructions.
+    unsafe {
+        match level {
+            Level::Portable => tile::<Portable, 4>(x, pixels, taps, channels, w, out),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => avx2(x, pixels, taps, channels, w, out),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => avx512(x, pixels, taps, channels, w, out),
+        }
+    }
+}
+
+/// Runs of consecutive pixels that the weight-gradient tile sums over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    /// Offset of the run's first pixel in the (padded) input.
+    pub(crate) input: usize,
+    /// Offset of the run's first pixel in the output gradient.
+    pub(crate) grad: usize,
+    /// Pixels of the run.
+    pub(crate) len: usize,
+}
+
+/// How far apart neighbours of a run lie, in the input and in the gradient.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Strides {
+    pub(crate) input: usize,
+    pub(crate) grad: usize,
+}
+
+/// `acc[r][j] += sum over pixels of x[pixel + rows[r]] * g[pixel + j]` for `rows()` weight rows and `columns()`
+/// columns. `acc` is the tile, row after row.
+///
+/// # Safety
+/// As [`conv_tile`]; `g` must be readable for `columns()` values at every pixel.
+pub(crate) unsafe fn weight_tile(
+    level: Level,
+    x: *const f32,
+    rows: &[usize; MAX_TILE],
+    g: *const f32,
+    runs: &[Run],
+    strides: Strides,
+    acc: *mut f32,
+) {
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const R: usize>(
+        x: *const f32,
+        rows: &[usize; MAX_TILE],
+        g: *const f32,
+        runs: &[Run],
+        strides: Strides,
+        acc: *mut f32,
+    ) {
+        let columns = COLUMN_VECTORS * S::LANES;
+        // SAFETY: the caller of `weight_tile` guarantees every address and the instruction set.
+        unsafe {
+            let mut sums: [[S; COLUMN_VECTORS]; R] =
+                std::array::from_fn(|r| std::array::from_fn(|v| S::load(acc.add(r * columns + v * S::LANES))));
+            for run in runs {
+                let bases: [*const f32; R] = std::array::from_fn(|r| x.add(run.input + rows[r]));
+                let mut grad = g.add(run.grad);
+                let mut step = 0;
+                for _ in 0..run.len {
+                    let b0 = S::load(grad);
+                    let b1 = S::load(grad.add(S::LANES));
+                    for r in 0..R {
+                        let a = S::splat(*bases[r].add(step));
+                        sums[r][0] = sums[r][0].mul_add(a, b0);
+                        sums[r][1] = sums[r][1].mul_add(a, b1);
+                    }
+                    grad = grad.add(strides.grad);
+                    step += strides.input;
+                }
+            }
+            for (r, row) in sums.iter().enumerate() {
+                row[0].store(acc.add(r * columns));
+                row[1].store(acc.add(r * columns + S::LANES));
+            }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn avx2(
+        x: *const f32,
+        rows: &[usize; MAX_TILE],
+        g: *const f32,
+        runs: &[Run],
+        strides: Strides,
+        acc: *mut f32,
+    ) {
+        // SAFETY: forwarded from `weight_tile`.
+        unsafe { tile::<x86::Avx2, 6>(x, rows, g, runs, strides, acc) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn avx512(
+        x: *const f32,
+        rows: &[usize; MAX_TILE],
+        g: *const f32,
+        runs: &[Run],
+        strides: Strides,
+        acc: *mut f32,
+    ) {
+        // SAFETY: forwarded from `weight_tile`.
+        unsafe { tile::<x86::Avx512, 12>(x, rows, g, runs, strides, acc) }
+    }
+
+    // SAFETY: the caller guarantees the addresses, and `level` that the CPU has the instructions.
+    unsafe {
+        match level {
+            Level::Portable => tile::<Portable, 4>(x, rows, g, runs, strides, acc),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => avx2(x, rows, g, runs, strides, acc),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => avx512(x, rows, g, runs, strides, acc),
+        }
+    }
+}
+
+/// Defines functions whose plain loops are compiled once for each instruction set and chosen at run time.
+macro_rules! vectorized {
+    ($($(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block)*) => {$(
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
+        fn $name($($arg: $ty),*) {
+            #[inline(always)]
+            #[allow(clippy::too_many_arguments)]
+            fn body($($arg: $ty),*) $body
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma")]
+                #[allow(clippy::too_many_arguments)]
+                fn avx2($($arg: $ty),*) {
+                    body($($arg),*);
+                }
+                #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
+                #[allow(clippy::too_many_arguments)]
+                fn avx512($($arg: $ty),*) {
+                    body($($arg),*);
+                }
+                match $crate::simd::Level::detect() {
+                    // SAFETY: `detect` found AVX2 and FMA.
+                    $crate::simd::Level::Avx2 => return unsafe { avx2($($arg),*) },
+                    // SAFETY: `detect` found AVX-512F, and the guard its vector-length extension; both imply AVX2.
+                    $crate::simd::Level::Avx512 if is_x86_feature_detected!("avx512vl") => {
+                        return unsafe { avx512($($arg),*) };
+                    }
+                    _ => {}
+                }
+            }
+            body($($arg),*);
+        }
+    )*};
+}
+pub(crate) use vectorized;

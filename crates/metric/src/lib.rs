@@ -1,0 +1,36 @@
+//! Metric learning on Burn: a distance for one task, learnt from labels.
+//!
+//! The axes are independent: a [`Distance`] gives the pairwise matrix, a [`miner`] picks tuples from it, a [`losses`]
+//! entry values each tuple, and a [`Reducer`] makes one number of them.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use metric::{Distance, Pairwise, losses::TripletMargin, miner::{Miner, TripletMarginMiner}};
+//!
+//! let device = Device::flex().autodiff();
+//! let embeddings = Tensor::<2>::from_data([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.2, 0.8]], &device).require_grad();
+//! let pairwise = Pairwise::new(Distance::default(), embeddings.clone(), &[0, 0, 1, 1], None)?;
+//! let triplets = TripletMarginMiner::default().mine(&pairwise);
+//! let loss = TripletMargin::default().forward(&pairwise, Some(&triplets));
+//! let gradient = embeddings.grad(&loss.backward());
+//! assert!(gradient.is_some());
+//! # Ok::<(), metric::MetricError>(())
+//! ```
+//!
+//! [`mahalanobis`] learns a linear distance on rows; [`methods`] train encoders in [`nearfar_core::train`]'s loop.
+
+#![recursion_limit = "256"]
+
+mod distance;
+mod error;
+pub mod losses;
+pub mod mahalanobis;
+pub mod methods;
+pub mod miner;
+mod pairwise;
+mod reducer;
+
+pub use distance::Distance;
+pub use error::MetricError;
+pub use pairwise::Pairwise;
+pub use reducer::Reducer;

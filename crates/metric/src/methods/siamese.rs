@@ -1,0 +1,67 @@
+use super::{Embedder, repeated_labels, tuple_objective};
+use crate::{Distance, MetricError, losses::Contrastive};
+use burn::tensor::Device;
+use nearfar_core::{
+    encoder::Encoder,
+    train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling},
+};
+use serde::{Deserialize, Serialize};
+
+/// A Siamese network: one encoder for both sides of a pair, the contrastive loss over all pairs of a batch
+/// (Hadsell, Chopra and LeCun, 2006).
+///
+/// The paper draws pairs one by one; here every pair of a batch of chosen classes counts, and the two kinds are
+/// averaged apart, so that the many dissimilar pairs do not drown the similar ones.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Siamese {
+    /// The loss and its margins.
+    pub loss: Contrastive,
+    /// How embeddings are compared.
+    pub distance: Distance,
+    /// Images of a class in a batch, at least 2.
+    pub images_per_class: usize,
+}
+
+impl Default for Siamese {
+    fn default() -> Self {
+        Self { loss: Contrastive::default(), distance: Distance::default(), images_per_class: 4 }
+    }
+}
+
+impl Siamese {
+    /// Checks every setting's range.
+    ///
+    /// # Errors
+    /// Names the first setting that is out of range.
+    pub fn validate(&self) -> Result<(), MetricError> {
+        let m = self.images_per_class;
+        MetricError::check(m >= 2, "images_per_class", "at least 2", m as f64)?;
+        self.loss.validate()
+    }
+}
+
+impl Method for Siamese {
+    type Model = Embedder;
+    type Memory = NoMemory;
+
+    fn name(&self) -> &'static str {
+        "siamese"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { views: 1, labels: true, sampling: Sampling::PerClass { images: self.images_per_class } }
+    }
+
+    fn build(&self, encoder: Encoder, _: usize, seed: u64, device: &Device) -> (Embedder, NoMemory) {
+        (Embedder::new(encoder, None, seed, device), NoMemory::new())
+    }
+
+    fn objective(&self, model: &Embedder, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
+        tuple_objective(model.embed(batch), &repeated_labels(batch), self.distance, |p| self.loss.forward(p))
+    }
+
+    fn encoder<'a>(&self, model: &'a Embedder) -> &'a Encoder {
+        &model.encoder
+    }
+}

@@ -1,0 +1,74 @@
+use super::{Embedder, repeated_labels};
+use crate::{MetricError, losses::SupCon};
+use burn::tensor::Device;
+use nearfar_core::{
+    encoder::Encoder,
+    head::HeadConfig,
+    train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling},
+};
+use serde::{Deserialize, Serialize};
+
+/// Supervised contrastive learning (Khosla et al., 2020): every image of the anchor's class is a positive, every
+/// other image of the batch stands in the denominator.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SupConMethod {
+    /// The loss and its temperature.
+    pub loss: SupCon,
+    /// Augmented views of each image; 2 in the paper. With 1, positives are other images of the class only, which
+    /// costs half as much an image.
+    pub views: usize,
+    /// Hidden units and outputs of the projection head; the paper has 2048 and 128 behind a ResNet-50. `None` puts the
+    /// loss on the encoder's own features, as metric-learning libraries do.
+    pub projector: Option<[usize; 2]>,
+}
+
+impl Default for SupConMethod {
+    fn default() -> Self {
+        Self { loss: SupCon::default(), views: 1, projector: None }
+    }
+}
+
+impl SupConMethod {
+    /// Checks every setting's range.
+    ///
+    /// # Errors
+    /// Names the first setting that is out of range.
+    pub fn validate(&self) -> Result<(), MetricError> {
+        MetricError::check(self.views >= 1, "views", "at least 1", self.views as f64)?;
+        if let Some([hidden, output]) = self.projector {
+            let least = hidden.min(output);
+            MetricError::check(least >= 1, "projector", "two sizes of at least 1", least as f64)?;
+        }
+        self.loss.validate()
+    }
+}
+
+impl Method for SupConMethod {
+    type Model = Embedder;
+    type Memory = NoMemory;
+
+    fn name(&self) -> &'static str {
+        "supcon"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { views: self.views, labels: true, sampling: Sampling::Shuffled }
+    }
+
+    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Embedder, NoMemory) {
+        let projector = self.projector.map(|[hidden, output]| HeadConfig::new([features, hidden, output]));
+        (Embedder::new(encoder, projector, seed, device), NoMemory::new())
+    }
+
+    fn objective(&self, model: &Embedder, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
+        let embedding = model.embed(batch);
+        let labels = repeated_labels(batch);
+        let loss = self.loss.forward(embedding.clone(), &labels).expect("the training loop gives one label an image");
+        Objective { loss, embedding }
+    }
+
+    fn encoder<'a>(&self, model: &'a Embedder) -> &'a Encoder {
+        &model.encoder
+    }
+}

@@ -1,0 +1,96 @@
+use super::{Embedder, repeated_labels, tuple_objective};
+use crate::{
+    Distance, MetricError,
+    losses::TripletMargin,
+    miner::{BatchHardMiner, Miner, TripletKind, TripletMarginMiner},
+};
+use burn::tensor::Device;
+use nearfar_core::{
+    encoder::Encoder,
+    train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling},
+};
+use serde::{Deserialize, Serialize};
+
+/// Which triplets of a batch count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mining {
+    /// Every one.
+    All,
+    /// Farthest positive and nearest negative of every anchor (Hermans et al., 2017).
+    BatchHard,
+    /// Those whose negative is farther than the positive, but not by the margin (Schroff et al., 2015).
+    #[default]
+    SemiHard,
+}
+
+/// An encoder trained with the triplet margin loss on mined triplets of class-balanced batches
+/// (Schroff et al., 2015; Hermans, Beyer and Leibe, 2017).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TripletMethod {
+    /// The loss; FaceNet's margin is 0.2.
+    pub loss: TripletMargin,
+    /// Which triplets count.
+    pub mining: Mining,
+    /// How embeddings are compared.
+    pub distance: Distance,
+    /// Images of a class in a batch, at least 2; 4 in Hermans et al.
+    pub images_per_class: usize,
+}
+
+impl Default for TripletMethod {
+    fn default() -> Self {
+        Self {
+            loss: TripletMargin { margin: 0.2, ..TripletMargin::default() },
+            mining: Mining::default(),
+            distance: Distance::default(),
+            images_per_class: 4,
+        }
+    }
+}
+
+impl TripletMethod {
+    /// Checks every setting's range.
+    ///
+    /// # Errors
+    /// Names the first setting that is out of range.
+    pub fn validate(&self) -> Result<(), MetricError> {
+        let m = self.images_per_class;
+        MetricError::check(m >= 2, "images_per_class", "at least 2", m as f64)?;
+        self.loss.validate()
+    }
+}
+
+impl Method for TripletMethod {
+    type Model = Embedder;
+    type Memory = NoMemory;
+
+    fn name(&self) -> &'static str {
+        "triplet"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { views: 1, labels: true, sampling: Sampling::PerClass { images: self.images_per_class } }
+    }
+
+    fn build(&self, encoder: Encoder, _: usize, seed: u64, device: &Device) -> (Embedder, NoMemory) {
+        (Embedder::new(encoder, None, seed, device), NoMemory::new())
+    }
+
+    fn objective(&self, model: &Embedder, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
+        tuple_objective(model.embed(batch), &repeated_labels(batch), self.distance, |pairwise| {
+            let margin = self.loss.margin;
+            let triplets = match self.mining {
+                Mining::All => None,
+                Mining::BatchHard => Some(BatchHardMiner.mine(pairwise)),
+                Mining::SemiHard => Some(TripletMarginMiner { margin, kind: TripletKind::SemiHard }.mine(pairwise)),
+            };
+            self.loss.forward(pairwise, triplets.as_deref())
+        })
+    }
+
+    fn encoder<'a>(&self, model: &'a Embedder) -> &'a Encoder {
+        &model.encoder
+    }
+}

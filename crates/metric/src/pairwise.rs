@@ -1,0 +1,102 @@
+use crate::{Distance, MetricError};
+use burn::tensor::{Tensor, TensorData};
+use nearfar_core::matrix::Matrix;
+
+/// All distances between embeddings and references, on the device for the gradient and in host memory for tuples.
+///
+/// Tuple losses visit thousands of triplets of a matrix of a few thousand entries. They are therefore valued on the
+/// host, together with their derivative with respect to each entry; the loss that goes back to autodiff is that value
+/// with that derivative ([`Pairwise::objective`]). No tensor is as long as the list of tuples.
+#[derive(Debug)]
+pub struct Pairwise {
+    tensor: Tensor<2>,
+    values: Matrix,
+    labels: Vec<usize>,
+    reference_labels: Vec<usize>,
+    distance: Distance,
+    same: bool,
+}
+
+impl Pairwise {
+    /// Distances of `embeddings [n, d]` to `references [m, d]`, or to themselves: then an item is never its own pair.
+    ///
+    /// # Errors
+    /// When labels do not number the rows, dimensions differ, or the device fails.
+    pub fn new(
+        distance: Distance,
+        embeddings: Tensor<2>,
+        labels: &[usize],
+        references: Option<(Tensor<2>, &[usize])>,
+    ) -> Result<Self, MetricError> {
+        let [rows, cols] = embeddings.dims();
+        if rows != labels.len() {
+            return Err(MetricError::Labels { what: "embeddings", rows, labels: labels.len() });
+        }
+        let same = references.is_none();
+        let (references, reference_labels) = references.unwrap_or_else(|| (embeddings.clone(), labels));
+        let [m, d] = references.dims();
+        if m != reference_labels.len() {
+            return Err(MetricError::Labels { what: "references", rows: m, labels: reference_labels.len() });
+        }
+        if d != cols {
+            return Err(MetricError::Dimensions { embeddings: cols, references: d });
+        }
+        let tensor = distance.matrix(embeddings, references); // [n, m]
+        let values =
+            tensor.clone().detach().try_into_vec_as::<f32>().map_err(|e| MetricError::Device(e.to_string()))?;
+        let values = Matrix::new(values, rows, m).expect("a matrix tensor has rows x columns values");
+        Ok(Self {
+            tensor,
+            values,
+            labels: labels.to_vec(),
+            reference_labels: reference_labels.to_vec(),
+            distance,
+            same,
+        })
+    }
+
+    /// The distances, row = embedding, column = reference.
+    pub fn values(&self) -> &Matrix {
+        &self.values
+    }
+
+    /// The distance that made them.
+    pub fn distance(&self) -> Distance {
+        self.distance
+    }
+
+    /// +1 for distances, -1 for similarities: `sign * value` grows with dissimilarity.
+    pub(crate) fn sign(&self) -> f32 {
+        if self.distance.is_inverted() { -1.0 } else { 1.0 }
+    }
+
+    /// Number of embeddings.
+    pub fn anchors(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// References with the anchor's label, the anchor itself aside, in order.
+    pub fn positives(&self, anchor: usize) -> impl Iterator<Item = usize> + '_ {
+        let label = self.labels[anchor];
+        self.columns(anchor, move |l| l == label)
+    }
+
+    /// References with another label, in order.
+    pub fn negatives(&self, anchor: usize) -> impl Iterator<Item = usize> + '_ {
+        let label = self.labels[anchor];
+        self.columns(anchor, move |l| l != label)
+    }
+
+    fn columns(&self, anchor: usize, keep: impl Fn(usize) -> bool + 'static) -> impl Iterator<Item = usize> + '_ {
+        let skip = if self.same { anchor } else { usize::MAX };
+        self.reference_labels.iter().enumerate().filter(move |(j, l)| *j != skip && keep(**l)).map(|(j, _)| j)
+    }
+
+    /// A loss tensor `[1]` of value `value` whose derivative with respect to the distances is `gradient [n, m]`.
+    pub fn objective(&self, value: f32, gradient: Matrix) -> Tensor<1> {
+        let dims = [gradient.rows(), gradient.cols()];
+        let gradient = Tensor::<2>::from_data(TensorData::new(gradient.into_vec(), dims), &self.tensor.device());
+        let still = self.tensor.clone() - self.tensor.clone().detach(); // zero, with the derivative of the distances
+        (still * gradient).sum().add_scalar(value)
+    }
+}

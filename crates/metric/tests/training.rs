@@ -1,0 +1,101 @@
+//! The training loop through a real method: resumption, order, and errors.
+
+use burn::tensor::Device;
+use metric::methods::TripletMethod;
+use nearfar_core::{
+    augment::{Augmenter, Normalization, Recipe},
+    data::{Dataset, Inputs},
+    encoder::{Architecture, EncoderConfig},
+    optim::OptimizerConfig,
+    train::{Observer, StepEvent, TrainConfig, TrainData, TrainError, Trained, latest, train},
+};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::{ops::ControlFlow, path::Path};
+
+/// Three classes of noisy 8x8 images, each bright in its own rows.
+fn images(n: usize) -> Dataset {
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let labels: Vec<usize> = (0..n).map(|i| i % 3).collect();
+    let mut pixels = Vec::with_capacity(n * 64);
+    for label in &labels {
+        for p in 0..64 {
+            let bright = if p / 8 / 3 == *label { 120 } else { 20 };
+            pixels.push(bright + rng.random_range(0..100u8));
+        }
+    }
+    Dataset {
+        name: "bars".into(),
+        inputs: Inputs::Images { pixels, channels: 1, height: 8, width: 8 },
+        labels: Some(labels),
+        class_names: ["top", "middle", "bottom"].map(Into::into).to_vec(),
+        groups: None,
+    }
+}
+
+struct StopAt(usize);
+
+impl Observer for StopAt {
+    fn step(&mut self, event: &StepEvent) -> ControlFlow<()> {
+        if event.step == self.0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+fn run(
+    data: &Dataset,
+    checkpoints: Option<&Path>,
+    learning_rate: f64,
+    observer: &mut dyn Observer,
+) -> Result<Trained<metric::methods::Embedder>, TrainError> {
+    let device = Device::flex().autodiff();
+    let config = EncoderConfig { architecture: Architecture::Conv4, width: 6 };
+    let encoder = config.init(data.shape(), 3, &device).unwrap();
+    let recipe = Recipe { flip: 0.5, ..Recipe::none() };
+    let augmenter = Augmenter::new(&[recipe], Normalization::of(&data.inputs), 3).unwrap();
+    let train_config = TrainConfig {
+        batch: 12,
+        steps: 20,
+        steps_per_epoch: 5,
+        seed: 3,
+        optimizer: OptimizerConfig { learning_rate, ..OptimizerConfig::default() },
+        checkpoints: checkpoints.map(Into::into),
+    };
+    let data = TrainData { dataset: data, augmenter: &augmenter };
+    train(&TripletMethod::default(), encoder, config.features(), data, &train_config, &device, observer)
+}
+
+#[test]
+fn a_stopped_run_goes_on_where_it_was() {
+    // Burn restores optimiser states on its default device; Flex comes before NdArray there.
+    let data = images(60);
+    let whole = run(&data, None, 1e-3, &mut ()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let part = run(&data, Some(dir.path()), 1e-3, &mut StopAt(10)).unwrap();
+    assert!(!part.finished && part.steps == 10);
+    let rest = run(&data, Some(dir.path()), 1e-3, &mut ()).unwrap();
+    assert!(rest.finished && rest.steps == 20);
+    assert_eq!(rest.losses.len(), 4);
+    for (a, b) in whole.losses.iter().zip(&rest.losses) {
+        assert!((a - b).abs() < 1e-5, "{:?} {:?}", whole.losses, rest.losses);
+    }
+    assert_eq!(latest(dir.path()).unwrap().file_name().unwrap(), "step-00000020");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "older checkpoints are removed");
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut data = images(60);
+    run(&data, Some(dir.path()), 1e-3, &mut StopAt(5)).unwrap();
+    let error = run(&data, Some(dir.path()), f64::MAX, &mut ()).err().expect("diverges");
+    assert!(matches!(&error, TrainError::NonFinite { checkpoint: Some(_), .. }), "{error}");
+    assert!(latest(dir.path()).is_some());
+    data.labels = None;
+    assert!(run(&data, None, 1e-3, &mut ()).err().unwrap().to_string().contains("no labels"));
+}
+
+#[test]
+fn a_batch_larger_than_the_data_is_refused() {
+    let message = run(&images(9), None, 1e-3, &mut ()).err().unwrap().to_string();
+    assert!(message.contains("batch of 12") && message.contains("9 images"), "{message}");
+}
