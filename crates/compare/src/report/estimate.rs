@@ -45,7 +45,7 @@ impl Estimate {
         let shared = |seed: &u64| terms.iter().all(|(_, seeds)| seeds.contains_key(seed));
         let paired: Vec<f64> = first
             .keys()
-            .filter(|seed| shared(*seed))
+            .filter(|seed| shared(seed))
             .map(|seed| terms.iter().map(|(weight, seeds)| weight * seeds[seed]).sum::<f64>())
             .collect();
         if paired.len() >= 2 || (paired.len() == 1 && terms.iter().any(|(_, seeds)| seeds.len() < 2)) {

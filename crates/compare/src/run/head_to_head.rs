@@ -15,10 +15,11 @@ use crate::{
 };
 use anyhow::anyhow;
 use burn::tensor::Device;
-use metric::mahalanobis::{Keep, Pca};
+use metric::mahalanobis::{Keep, MahalanobisError, Pca};
 use nearfar_core::{
     augment::Augmenter,
     encoder::Encoder,
+    matrix::Matrix,
     train::{Method, TrainConfig, TrainData, Trained, Warning, train},
 };
 use std::{
@@ -219,8 +220,7 @@ impl Runner<'_> {
             Base::Pca => {
                 let start = Instant::now();
                 let pixels = Features::Pixels.of(&self.data.seen.train, augmenter, &self.device)?;
-                let keep = COMPONENTS.min(pixels.cols()).min(pixels.rows() - 1);
-                let mut learnt = Learnt::fixed(Features::Pca(Pca::fit(&pixels, Keep::Count(keep))?));
+                let mut learnt = Learnt::fixed(Features::Pca(components(&pixels)?));
                 learnt.cost.train_seconds = start.elapsed().as_secs_f64();
                 Ok(learnt)
             }
@@ -324,6 +324,14 @@ impl DeepRun<'_> {
             curve: losses,
             checkpoint,
         }
+    }
+}
+
+/// [`COMPONENTS`] principal components, or all of them where the rows vary in fewer directions.
+fn components(rows: &Matrix) -> Result<Pca, MahalanobisError> {
+    match Pca::fit(rows, Keep::Count(COMPONENTS)) {
+        Err(MahalanobisError::RankTooLow { .. }) => Pca::fit(rows, Keep::All),
+        other => other,
     }
 }
 

@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn transfer_targets_are_averaged() {
         let scores = |a, b| [("transfer.unseen.linear_probe", a), ("transfer.optdigits.linear_probe", b)];
-        let mut rows = vec![
+        let mut rows = [
             row("triplet", Paradigm::Metric, 1, &scores(0.5, 0.25)),
             row("simclr", Paradigm::Contrastive, 1, &scores(0.5, 0.75)),
         ];
