@@ -17,7 +17,7 @@ pub struct Cli {
 impl Cli {
     /// The command; without one, `run` with the arguments given.
     pub fn command(self) -> Command {
-        self.command.unwrap_or(Command::Run(self.run))
+        self.command.unwrap_or(Command::Run(Box::new(self.run)))
     }
 }
 
@@ -25,7 +25,7 @@ impl Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train and score methods side by side (the default).
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Methods, encoders, data sets and backends, and which of them work on this machine.
     List,
     /// Write a report again from its report.json, or one report over several runs.

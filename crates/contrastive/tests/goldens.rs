@@ -67,10 +67,13 @@ fn check(what: &str, loss: Tensor<1>, wanted: f64) {
     assert_close(what, &values(loss), &[wanted as f32], 1e-5);
 }
 
+/// A loss of two views.
+type Loss = fn(Tensor<2>, Tensor<2>) -> Tensor<1>;
+
 #[test]
 fn values_and_gradients_are_lightlys() {
     let Fixture { view_a, view_b, losses } = Fixture::read();
-    let cases: [(&str, &TwoViews, fn(Tensor<2>, Tensor<2>) -> Tensor<1>); 3] = [
+    let cases: [(&str, &TwoViews, Loss); 3] = [
         ("NT-Xent at 0.5", &losses.nt_xent_half, |a, b| nt_xent(a, b, 0.5)),
         ("NT-Xent at 0.1", &losses.nt_xent_tenth, |a, b| nt_xent(a, b, 0.1)),
         ("negative cosine", &losses.negative_cosine_similarity, negative_cosine),

@@ -91,10 +91,10 @@ impl Head {
         let mut norms = self.norms.iter();
         for (i, layer) in self.layers.iter().enumerate() {
             x = layer.forward(x);
-            if i == last || self.hidden_norm {
-                if let Some(norm) = norms.next() {
-                    x = norm.forward(x);
-                }
+            if (i == last || self.hidden_norm)
+                && let Some(norm) = norms.next()
+            {
+                x = norm.forward(x);
             }
             if i < last {
                 x = relu(x);

@@ -402,8 +402,8 @@ macro_rules! vectorized {
                 match $crate::simd::Level::detect() {
                     // SAFETY: `detect` found AVX2 and FMA.
                     $crate::simd::Level::Avx2 => return unsafe { avx2($($arg),*) },
-                    // SAFETY: `detect` found AVX-512F, and the guard its vector-length extension; both imply AVX2.
                     $crate::simd::Level::Avx512 if is_x86_feature_detected!("avx512vl") => {
+                        // SAFETY: `detect` found AVX-512F, the guard its vector-length extension; both imply AVX2.
                         return unsafe { avx512($($arg),*) };
                     }
                     _ => {}

@@ -163,6 +163,8 @@ impl EncoderConfig {
 
 /// Any of the encoders.
 #[derive(Module, Debug)]
+// One encoder lives a whole run: its size on the stack does not matter, and modules cannot be boxed.
+#[allow(clippy::large_enum_variant)]
 pub enum Encoder {
     /// See [`Conv4`].
     Conv4(Conv4),

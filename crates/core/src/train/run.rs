@@ -150,10 +150,10 @@ pub fn train<M: Method>(
             }
             state.step = done;
             state.seconds = (before + time).as_secs_f64();
-            if epoch_ends || stopped {
-                if let Some(dir) = &config.checkpoints {
-                    checkpoint = Some(checkpoint::save(dir, &model, &memory, &optimizer, &state)?);
-                }
+            if (epoch_ends || stopped)
+                && let Some(dir) = &config.checkpoints
+            {
+                checkpoint = Some(checkpoint::save(dir, &model, &memory, &optimizer, &state)?);
             }
             if stopped {
                 break;
