@@ -24,7 +24,7 @@ fn training_beats_the_untrained_encoder() {
     let floor = |name| score(&report, "untrained", name);
     for method in ["supervised", "siamese", "triplet", "supcon"] {
         let (got, floor) = (score(&report, method, "retrieval.seen.map_at_r"), floor("retrieval.seen.map_at_r"));
-        assert!(got > floor + 0.2, "{method}: MAP@R {got}, untrained {floor}");
+        assert!(got > floor + 0.1, "{method}: MAP@R {got}, untrained {floor}");
     }
     for method in ["supervised", "siamese", "triplet", "supcon", "simclr", "moco"] {
         let (got, floor) = (score(&report, method, "transfer.seen.linear_probe"), floor("transfer.seen.linear_probe"));

@@ -9,7 +9,7 @@ use std::process::Command;
 fn losses(backend: &str, out: &Path) -> Result<Vec<(String, f64)>, String> {
     let output = Command::new(env!("CARGO_BIN_EXE_compare"))
         .env("NEARFAR_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"))
-        .args(["run", "--dataset", "digits", "--epochs", "1", "--batch", "64", "--images", "128", "--width", "8"])
+        .args(["run", "--dataset", data.to_str().unwrap(), "--epochs", "1", "--batch", "64", "--width", "8"])
         .args(["--methods", "siamese,triplet,supcon,simclr,moco,byol,simsiam", "--backend", backend])
         .args(["--out", out.to_str().unwrap()])
         .output()
@@ -25,7 +25,9 @@ fn losses(backend: &str, out: &Path) -> Result<Vec<(String, f64)>, String> {
 #[test]
 fn the_first_steps_agree_with_flex() {
     let dir = tempfile::tempdir().unwrap();
-    let wgpu = match losses("wgpu", &dir.path().join("wgpu")) {
+    let data = dir.path().join("images");
+    images(&data);
+    let wgpu = match losses("wgpu", &data, &dir.path().join("wgpu")) {
         Ok(losses) => losses,
         Err(message) if message.contains("no adapter") && std::env::var_os("NEARFAR_REQUIRE_WGPU").is_none() => {
             eprintln!("no wgpu adapter here, nothing compared: {message}");
@@ -33,7 +35,7 @@ fn the_first_steps_agree_with_flex() {
         }
         Err(message) => panic!("{message}"),
     };
-    for ((method, a), (_, b)) in wgpu.iter().zip(losses("flex", &dir.path().join("flex")).unwrap()) {
+    for ((method, a), (_, b)) in wgpu.iter().zip(losses("flex", &data, &dir.path().join("flex")).unwrap()) {
         assert!((a - b).abs() <= 1e-3 * (1.0 + b.abs()), "{method}: wgpu {a}, flex {b}");
     }
 }

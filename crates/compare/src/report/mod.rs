@@ -38,7 +38,7 @@ use std::collections::BTreeMap;
 /// Layout of `report.json` that this version writes and reads. Fields may be added under it, never removed or renamed.
 pub const SCHEMA: u32 = 1;
 
-/// Names of the axes that `compare sweep` varies, as they stand in [`Row::axes`].
+/// Names of the axes that runs can differ in, as they stand in [`Row::axes`].
 pub mod axis {
     /// Share of the training labels given, above 0 and at most 1.
     pub const LABELS: &str = "labels";

@@ -25,7 +25,7 @@ pub struct Row {
     /// Label of the run in a joined report, data set and encoder; empty in the report of one run.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub run: String,
-    /// Values of the settings that sweeps vary, by axis name. Rows that differ here are never averaged together, and
+    /// Values of the settings that runs can differ in, by axis name. Rows that differ here are never averaged together, and
     /// tables name those that differ within a method. A run may fill in [`super::axis`] even when it sweeps nothing:
     /// joined runs then become a sweep.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

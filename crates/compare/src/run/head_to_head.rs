@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cli::RunArgs,
     failure::{Failure, failed, usage},
-    report::{self, Budget, Cost, DatasetInfo, Paradigm, Report, Row, Status, terminal},
+    report::{self, Budget, Cost, DatasetInfo, Paradigm, Report, Row, Status, axis, terminal},
 };
 use anyhow::anyhow;
 use burn::tensor::Device;
@@ -200,7 +200,9 @@ impl Runner<'_> {
             scores: Default::default(),
             cost: learnt.cost,
             run: String::new(),
-            axes: Default::default(),
+            axes: [(axis::LABELS, self.config.labels), (axis::BATCH, self.config.batch as f64)]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
             status: learnt.status,
             notes: learnt.notes,
             checkpoint: learnt.checkpoint.and_then(|p| Some(p.strip_prefix(self.out).ok()?.display().to_string())),

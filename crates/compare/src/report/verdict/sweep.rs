@@ -43,7 +43,7 @@ impl Point<'_> {
 
 /// The verdict on labels: is the contrastive family further ahead with the fewest labels than with the most?
 pub(super) fn supervision(rows: &[&Row]) -> Verdict {
-    let command = "compare sweep --axis labels --values 0.01,0.1,1";
+    let command = "compare run --labels 0.01";
     let Some(sweep) = sweep(rows, LABELS) else {
         return not_measured(Difference::Supervision, SUPERVISION, "two shares of the labels", command);
     };
@@ -59,7 +59,7 @@ pub(super) fn supervision(rows: &[&Row]) -> Verdict {
 
 /// The verdict on batches: is the contrastive family further ahead with the largest batch than with the smallest?
 pub(super) fn training(rows: &[&Row]) -> Verdict {
-    let command = "compare sweep --axis batch --values 32,64,128,256";
+    let command = "compare run --batch 32";
     let Some(sweep) = sweep(rows, BATCH) else {
         return not_measured(Difference::Training, TRAINING, "two batch sizes", command);
     };
@@ -74,7 +74,9 @@ pub(super) fn training(rows: &[&Row]) -> Verdict {
 }
 
 fn not_measured(difference: Difference, claim: &str, lack: &str, command: &str) -> Verdict {
-    let evidence = format!("Not measured: needs both families at {lack} at least; `{command} --seeds 3` decides.");
+    let evidence = format!(
+        "Not measured: needs both families at {lack} at least; `{command} --seeds 3` and the same at other values, joined by `compare report`, decide."
+    );
     Verdict::new(difference, claim, None, evidence)
 }
 
@@ -224,9 +226,13 @@ mod tests {
         let rows = at(LABELS, 1.0, seeds("triplet", Paradigm::Metric, PROBE, &[0.5, 0.6]));
         let verdict = judge(&rows, supervision);
         assert_eq!((verdict.verdict, verdict.effect), (Ruling::Undecided, None));
-        assert!(verdict.evidence.contains("`compare sweep --axis labels --values 0.01,0.1,1 --seeds 3` decides"));
+        assert!(verdict.evidence.contains(
+            "`compare run --labels 0.01 --seeds 3` and the same at other values, joined by `compare report`, decide"
+        ));
         let verdict = judge(&rows, training);
-        assert!(verdict.evidence.contains("`compare sweep --axis batch --values 32,64,128,256 --seeds 3` decides"));
+        assert!(verdict.evidence.contains(
+            "`compare run --batch 32 --seeds 3` and the same at other values, joined by `compare report`, decide"
+        ));
     }
 
     /// Two sweeps in one report: rows of the one do not slip into the other.
@@ -265,7 +271,7 @@ mod tests {
         let verdict = judge(&rows, training);
         assert_eq!((verdict.verdict, verdict.ci95_low), (Ruling::Undecided, None));
         assert!((verdict.effect.unwrap() - 0.2).abs() < 1e-9);
-        assert!(verdict.evidence.contains("--axis batch --values 32,64,128,256 --seeds 3`"), "{}", verdict.evidence);
+        assert!(verdict.evidence.contains("`compare run --batch 32 --seeds 3`"), "{}", verdict.evidence);
     }
 
     #[test]
