@@ -6,7 +6,21 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
-fn losses(backend: &str, out: &Path) -> Result<Vec<(String, f64)>, String> {
+/// Class folders of small grey images: a software adapter is slow.
+fn images(dir: &Path) {
+    for class in 0..3u8 {
+        let folder = dir.join(format!("class{class}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        for image in 0..60u8 {
+            let mut file = b"P5 8 8 255\n".to_vec();
+            let bright = |p: u8| if p / 22 == class { 120 } else { 0 };
+            file.extend((0..64u8).map(|p| bright(p) + p.wrapping_mul(image).wrapping_mul(37) % 100));
+            std::fs::write(folder.join(format!("{image:02}.pgm")), file).unwrap();
+        }
+    }
+}
+
+fn losses(backend: &str, data: &Path, out: &Path) -> Result<Vec<(String, f64)>, String> {
     let output = Command::new(env!("CARGO_BIN_EXE_compare"))
         .env("NEARFAR_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"))
         .args(["run", "--dataset", data.to_str().unwrap(), "--epochs", "1", "--batch", "64", "--width", "8"])
