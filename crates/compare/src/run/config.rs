@@ -120,7 +120,25 @@ impl Config {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the settings {}", path.display()))
             .map_err(usage)?;
-        toml::from_str(&text).with_context(|| format!("the settings {} are not valid", path.display())).map_err(usage)
+        Self::parse(&text).with_context(|| format!("the settings {} are not valid", path.display())).map_err(usage)
+    }
+
+    /// What `text` leaves out, at any depth, is as in [`Config::default`]: a table that names one setting of a method
+    /// does not reset its others.
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        fn lay_over(base: &mut toml::Table, top: toml::Table) {
+            for (key, value) in top {
+                match (base.get_mut(&key), value) {
+                    (Some(toml::Value::Table(base)), toml::Value::Table(top)) => lay_over(base, top),
+                    (_, value) => {
+                        base.insert(key, value);
+                    }
+                }
+            }
+        }
+        let mut settings = toml::Table::try_from(Self::default())?;
+        lay_over(&mut settings, text.parse()?);
+        Ok(settings.try_into()?)
     }
 
     /// Writes `config.toml` into `dir`.
@@ -222,18 +240,29 @@ mod tests {
     fn settings_survive_the_file() {
         let config = Config { views: Some([Recipe::peers(), Recipe::peers()]), ..Config::default() };
         let text = toml::to_string(&config).unwrap();
-        assert_eq!(toml::from_str::<Config>(&text).unwrap(), config);
+        assert_eq!(Config::parse(&text).unwrap(), config);
     }
 
     #[test]
     fn unknown_keys_and_bad_values_are_refused() {
-        assert!(toml::from_str::<Config>("epoch = 3").is_err());
+        assert!(Config::parse("epoch = 3").is_err());
+        assert!(Config::parse("[method.triplet.settings]\nmargins = 1.0").is_err());
         let args = RunArgs { labels: Some(0.0), ..RunArgs::default() };
         let failure = Config::from_args(&args).unwrap_err();
         assert_eq!(failure.code, 2);
         assert!(failure.error.to_string().contains("--labels"));
         let args = RunArgs { preset: Some("quik".into()), ..RunArgs::default() };
         assert!(Config::from_args(&args).unwrap_err().error.to_string().contains("did you mean `quick`?"));
+    }
+
+    #[test]
+    fn one_setting_does_not_reset_its_neighbours() {
+        let text = "[method.triplet.settings.loss]\nsmooth = true\n[method.simclr.optimizer]\nweight_decay = 0.0";
+        let (changed, default) = (Config::parse(text).unwrap().method, MethodSettings::default());
+        assert!(changed.triplet.settings.loss.smooth);
+        assert_eq!(changed.triplet.settings.loss.margin, default.triplet.settings.loss.margin);
+        assert_eq!(changed.simclr.optimizer.learning_rate, default.simclr.optimizer.learning_rate);
+        assert_eq!(changed.simclr.optimizer.weight_decay, 0.0);
     }
 
     #[test]
