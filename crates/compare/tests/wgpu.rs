@@ -6,16 +6,17 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
-/// Class folders of small grey images: a software adapter is slow. All differ, so that no tuple hangs on a tie.
+/// Class folders of small grey images: a software adapter is slow. Smaller ones would leave
+/// one pixel to the last layer, many features exactly zero, and triplets that hang on a tie.
 fn images(dir: &Path) {
     let mut state = 1u32;
     for class in 0..3u8 {
         let folder = dir.join(format!("class{class}"));
         std::fs::create_dir_all(&folder).unwrap();
         for image in 0..60u8 {
-            let mut file = b"P5 8 8 255\n".to_vec();
-            let bright = |p: u8| if p / 22 == class { 120 } else { 0 };
-            file.extend((0..64u8).map(|p| {
+            let mut file = b"P5 16 16 255\n".to_vec();
+            let bright = |p: u8| if p / 86 == class { 120 } else { 0 };
+            file.extend((0..=255u8).map(|p| {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 bright(p) + (state >> 24) as u8 / 2
             }));
@@ -27,7 +28,7 @@ fn images(dir: &Path) {
 fn losses(backend: &str, data: &Path, out: &Path) -> Result<Vec<(String, Vec<f64>)>, String> {
     let output = Command::new(env!("CARGO_BIN_EXE_compare"))
         .env("NEARFAR_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"))
-        .args(["run", "--dataset", data.to_str().unwrap(), "--epochs", "3", "--batch", "100", "--width", "8"])
+        .args(["run", "--dataset", data.to_str().unwrap(), "--epochs", "3", "--batch", "100", "--width", "16"])
         .args(["--methods", "siamese,triplet,supcon,simclr,moco,byol,simsiam", "--backend", backend])
         .args(["--out", out.to_str().unwrap()])
         .output()
