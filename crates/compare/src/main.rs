@@ -13,6 +13,13 @@ use failure::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Burn restores optimiser states on its default device, which would be the GPU wherever one is compiled in; from
+    // host memory they move to their parameters' device with the next step.
+    #[cfg(feature = "flex")]
+    // SAFETY: this is the first statement of the program: no other thread reads the environment.
+    unsafe {
+        std::env::set_var("BURN_DEVICE", "flex");
+    }
     let command = match cli::Cli::try_parse() {
         Ok(cli) => cli.command(),
         Err(error) => {

@@ -77,32 +77,36 @@ impl Backend {
     }
 }
 
+/// The wgpu device, and whether it is only software on the CPU.
 #[cfg(feature = "wgpu")]
-fn open_wgpu() -> Result<Device, BackendError> {
+fn wgpu_device() -> Result<(Device, bool), BackendError> {
     // A device can be registered once per process: later calls get the first one's clone.
-    static DEVICE: std::sync::OnceLock<Result<Device, String>> = std::sync::OnceLock::new();
-    DEVICE
-        .get_or_init(|| Device::wgpu_options().init().map_err(|e| format!("{e:?}")))
-        .clone()
-        .map_err(|reason| BackendError::NoAdapter { reason })
+    static DEVICE: std::sync::OnceLock<Result<(Device, bool), String>> = std::sync::OnceLock::new();
+    let opened = DEVICE.get_or_init(|| {
+        let (device, setup) = Device::wgpu_options().init_with_setup().map_err(|e| format!("{e:?}"))?;
+        // By its name in wgpu's list of kinds, because wgpu itself is no dependency of this crate.
+        let software = format!("{:?}", setup.adapter.get_info().device_type) == "Cpu";
+        Ok((device, software))
+    });
+    opened.clone().map_err(|reason| BackendError::NoAdapter { reason })
 }
 
-/// A wgpu device that is not a software adapter.
+#[cfg(feature = "wgpu")]
+fn open_wgpu() -> Result<Device, BackendError> {
+    wgpu_device().map(|(device, _)| device)
+}
+
+/// A wgpu device that is a real GPU: on a software adapter a machine trains slower than on Flex.
+#[cfg(feature = "wgpu")]
 fn open_gpu() -> Result<Device, BackendError> {
-    #[cfg(feature = "wgpu")]
-    {
-        use burn::tensor::DeviceType;
-        // A machine whose only adapter is the CPU itself trains faster on Flex.
-        if Device::enumerate(DeviceType::Wgpu).is_empty() {
-            return Err(BackendError::NoAdapter { reason: "no adapter enumerated".into() });
-        }
-        let device = open_wgpu()?;
-        if format!("{device:?}").contains("Cpu") {
-            return Err(BackendError::NoAdapter { reason: "only a software adapter".into() });
-        }
-        Ok(device)
+    match wgpu_device()? {
+        (_, true) => Err(BackendError::NoAdapter { reason: "only a software adapter".into() }),
+        (device, false) => Ok(device),
     }
-    #[cfg(not(feature = "wgpu"))]
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn open_gpu() -> Result<Device, BackendError> {
     Err(BackendError::NotCompiled(Backend::Wgpu))
 }
 

@@ -48,9 +48,6 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     };
     let methods = config.method_names().map_err(usage)?;
     let (backend, device) = config.backend.open().map_err(usage)?;
-    // Burn restores optimiser states on its default device, which would be another backend's. No thread runs yet.
-    // SAFETY: the process has a single thread here.
-    unsafe { std::env::set_var("BURN_DEVICE", backend.to_string()) };
     catch_interrupt();
     let data = Prepared::new(&config, &methods).map_err(|error| Failure { code: 2, error })?;
     data.encoder.init(data.shape, 0, &device).map_err(usage)?;
