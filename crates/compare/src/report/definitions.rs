@@ -29,6 +29,7 @@ const DEFINITIONS: &[Definition] = &[
     ("clustering", "nmi", Better::Higher, "Normalised mutual information (arithmetic mean) of the classes and as many k-means clusters."),
     ("clustering", "ami", Better::Higher, "Adjusted mutual information (arithmetic mean) of the classes and as many k-means clusters: 0 is chance, 1 is agreement."),
     ("transfer", "linear_probe", Better::Higher, "Top-1 accuracy of multinomial logistic regression (L-BFGS) on frozen, standardised features. The regulariser is swept and chosen on validation items; the test items are scored once (Ericsson et al. 2021)."),
+    ("transfer", "linear_probe_validation", Better::Higher, "Accuracy of the chosen linear probe on the validation items that chose its regulariser: what settings may be chosen by."),
     ("transfer", "knn", Better::Higher, "Top-1 accuracy of the weighted nearest-neighbour vote on frozen features: cosine similarity, k = 200 (or all training items, if fewer), each vote weighing exp(similarity / 0.1) (Wu et al. 2018)."),
     ("transfer", "few_shot_K", Better::Higher, "Mean accuracy over 600 random episodes of up to 5 classes with {K} labelled and 15 queried items each: the nearest class mean of unit features (Snell et al. 2017; protocol of Ericsson et al. 2021)."),
     ("transfer", "fine_tune", Better::Higher, "Top-1 accuracy after training the encoder and a linear classifier on with the labels."),

@@ -29,7 +29,7 @@ pub use join::join;
 pub use row::{Cost, Paradigm, Row, Status};
 pub use summary::Summary;
 pub use verdict::Verdict;
-pub use write::{check_writable, read, write};
+pub use write::{check_writable, read, replace, write};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

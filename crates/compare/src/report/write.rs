@@ -83,7 +83,7 @@ fn make_folder(dir: &Path) -> Result<(), ReportError> {
 }
 
 /// Puts `content` at `path` by way of a file beside it: a rename within a folder is atomic.
-fn replace(path: &Path, content: &[u8]) -> Result<(), ReportError> {
+pub fn replace(path: &Path, content: &[u8]) -> Result<(), ReportError> {
     let temporary = temporary(path);
     write_through(&temporary, content).and_then(|()| fs::rename(&temporary, path)).map_err(|source| {
         // The error that counts is the first one, and a file that stays behind is hidden and harmless.

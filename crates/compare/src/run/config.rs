@@ -4,6 +4,7 @@ use super::method::{MethodName, MethodSettings};
 use crate::{
     cli::RunArgs,
     failure::{Failure, failed, usage},
+    report,
 };
 use anyhow::{Context, anyhow};
 use nearfar_core::{
@@ -12,7 +13,7 @@ use nearfar_core::{
     encoder::{Architecture, EncoderConfig},
 };
 use serde::{Deserialize, Serialize};
-use std::{io::Write, path::Path};
+use std::path::Path;
 
 /// How much a preset trains.
 #[derive(Clone, Copy, Debug)]
@@ -143,16 +144,8 @@ impl Config {
 
     /// Writes `config.toml` into `dir`.
     pub fn write(&self, dir: &Path) -> Result<(), Failure> {
-        let path = dir.join("config.toml");
         let text = toml::to_string(self).map_err(failed)?;
-        tempfile::NamedTempFile::new_in(dir)
-            .and_then(|mut file| {
-                file.write_all(text.as_bytes())?;
-                file.persist(&path).map_err(Into::into)
-            })
-            .with_context(|| format!("cannot write {}", path.display()))
-            .map_err(failed)
-            .map(drop)
+        report::replace(&dir.join("config.toml"), text.as_bytes()).map_err(failed)
     }
 
     fn overridden(mut self, args: &RunArgs) -> anyhow::Result<Self> {

@@ -124,7 +124,7 @@ fn transfer(scores: &mut Scores, place: &str, [train, validation, test]: [&Label
         s.add(format!("transfer.{place}.linear_probe"), p.accuracy);
         if place == "seen" {
             // What settings may be chosen by; the test part may not.
-            s.add("transfer.validation.linear_probe".into(), p.validation_accuracy);
+            s.add("transfer.seen.linear_probe_validation".into(), p.validation_accuracy);
         }
     });
     let config = KnnConfig::default();
