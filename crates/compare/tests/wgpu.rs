@@ -2,28 +2,11 @@
 //!
 //! Without any adapter the test says so and ends; with `NEARFAR_REQUIRE_WGPU` set it fails instead.
 
+mod common;
+
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
-
-/// Class folders of small grey images: a software adapter is slow. Smaller ones would leave
-/// one pixel to the last layer, many features exactly zero, and triplets that hang on a tie.
-fn images(dir: &Path) {
-    let mut state = 1u32;
-    for class in 0..3u8 {
-        let folder = dir.join(format!("class{class}"));
-        std::fs::create_dir_all(&folder).unwrap();
-        for image in 0..60u8 {
-            let mut file = b"P5 16 16 255\n".to_vec();
-            let bright = |p: u8| if p / 86 == class { 120 } else { 0 };
-            file.extend((0..=255u8).map(|p| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                bright(p) + (state >> 24) as u8 / 2
-            }));
-            std::fs::write(folder.join(format!("{image:02}.pgm")), file).unwrap();
-        }
-    }
-}
 
 fn losses(backend: &str, data: &Path, out: &Path) -> Result<Vec<(String, Vec<f64>)>, String> {
     let output = Command::new(env!("CARGO_BIN_EXE_compare"))
@@ -47,7 +30,7 @@ fn losses(backend: &str, data: &Path, out: &Path) -> Result<Vec<(String, Vec<f64
 fn the_first_steps_agree_with_flex() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("images");
-    images(&data);
+    common::images(&data);
     let wgpu = match losses("wgpu", &data, &dir.path().join("wgpu")) {
         Ok(losses) => losses,
         Err(message) if message.contains("no adapter") && std::env::var_os("NEARFAR_REQUIRE_WGPU").is_none() => {
