@@ -5,7 +5,10 @@
 //! classes of input pixels, each reached by its own subset of the taps, so that no product with an inserted zero is
 //! ever formed. Work is cut into pieces whose number does not depend on the threads, so neither does the result.
 
-use crate::simd::{self, Level, MAX_TILE, Run, Strides, Tap};
+use crate::{
+    simd::{self, Level, MAX_TILE, Run, Strides, Tap},
+    winograd,
+};
 use rayon::prelude::*;
 use std::cell::RefCell;
 
@@ -35,7 +38,7 @@ impl Geometry {
 
 /// `f` over the items of `data` cut into pieces of `piece` values, in parallel, with a scratch buffer of `scratch`
 /// values that a thread keeps between pieces and between calls.
-fn with_scratch<R>(scratch: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
+pub(crate) fn with_scratch<R>(scratch: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
     thread_local!(static BUFFER: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) });
     // Taken out rather than borrowed: rayon may run another piece on this thread while this one waits.
     let mut buffer = BUFFER.take();
@@ -92,6 +95,14 @@ struct Plan {
     pixels: Vec<(usize, usize)>,
 }
 
+impl Plan {
+    /// The same for `images` images, whose frames lie `frame` apart and whose outputs lie `out` apart.
+    fn repeated(&self, images: usize, frame: usize, out: usize) -> Self {
+        let pixels = (0..images).flat_map(|i| self.pixels.iter().map(move |p| (p.0 + i * frame, p.1 + i * out)));
+        Self { taps: self.taps.clone(), pixels: pixels.collect() }
+    }
+}
+
 /// Weights as `[column block][tap][channel][column]`, the last block filled up with zeros.
 struct Packed {
     data: Vec<f32>,
@@ -139,46 +150,50 @@ fn gather(
     let mut out = uninit(n * out_len);
     let image = frame.h * frame.w * frame.c;
     let (rows, width) = (level.rows(), level.columns());
-    out.par_chunks_mut(out_len.max(1)).zip(input.par_chunks(image.max(1))).for_each(|(out, image)| {
-        let pad = if frame.is_empty() { 0 } else { frame.len() };
-        with_scratch(pad, |scratch| {
-            let source = if frame.is_empty() {
-                image.as_ptr()
-            } else {
-                frame.fill(image, scratch);
-                scratch.as_ptr()
-            };
-            let mut tile = [0.0f32; MAX_TILE * 32];
-            for (block, weights) in packed.data.chunks_exact(packed.block.max(1)).enumerate() {
-                let first = block * width;
-                let used = width.min(packed.columns - first);
-                for plan in plans {
-                    for group in plan.pixels.chunks(rows) {
-                        let mut offsets = [group[0].0; MAX_TILE];
-                        for (slot, pixel) in offsets.iter_mut().zip(group) {
-                            *slot = pixel.0;
-                        }
-                        // SAFETY: the plans hold offsets inside the frame, the packed block holds every tap, and the
-                        // tile has room for the largest level.
-                        unsafe {
-                            simd::conv_tile(
-                                level,
-                                source,
-                                &offsets,
-                                &plan.taps,
-                                frame.c,
-                                weights.as_ptr(),
-                                tile.as_mut_ptr(),
-                            );
-                        }
-                        for (p, pixel) in group.iter().enumerate() {
-                            out[pixel.1 + first..][..used].copy_from_slice(&tile[p * width..][..used]);
+    // Small images go together, so that few tiles are left partly empty, but every thread gets some.
+    let pixels = plans.iter().map(|plan| plan.pixels.len()).max().unwrap_or(0);
+    let images = (8 * rows).div_ceil(pixels.max(1)).min(n.div_ceil(2 * rayon::current_num_threads())).max(1);
+    let framed = if frame.is_empty() { image } else { frame.len() };
+    let plans: Vec<Plan> = plans.iter().map(|plan| plan.repeated(images, framed, out_len)).collect();
+    out.par_chunks_mut((images * out_len).max(1)).zip(input.par_chunks((images * image).max(1))).for_each(
+        |(out, input)| {
+            let count = out.len() / out_len;
+            let pad = if frame.is_empty() { 0 } else { count * frame.len() };
+            with_scratch(pad, |scratch| {
+                let source = if frame.is_empty() {
+                    input.as_ptr()
+                } else {
+                    for (image, dst) in input.chunks_exact(image).zip(scratch.chunks_exact_mut(frame.len())) {
+                        frame.fill(image, dst);
+                    }
+                    scratch.as_ptr()
+                };
+                let mut tile = [0.0f32; MAX_TILE * 32];
+                for (block, weights) in packed.data.chunks_exact(packed.block.max(1)).enumerate() {
+                    let first = block * width;
+                    let used = width.min(packed.columns - first);
+                    for plan in &plans {
+                        for group in plan.pixels[..plan.pixels.len() / images * count].chunks(rows) {
+                            let mut offsets = [group[0].0; MAX_TILE];
+                            for (slot, pixel) in offsets.iter_mut().zip(group) {
+                                *slot = pixel.0;
+                            }
+                            // SAFETY: the plans hold offsets inside the frames, the packed block holds every tap, and
+                            // the tile has room for the largest level.
+                            unsafe {
+                                let tile = tile.as_mut_ptr();
+                                let weights = weights.as_ptr();
+                                simd::conv_tile(level, source, &offsets, &plan.taps, frame.c, weights, tile, width);
+                            }
+                            for (p, pixel) in group.iter().enumerate() {
+                                out[pixel.1 + first..][..used].copy_from_slice(&tile[p * width..][..used]);
+                            }
                         }
                     }
                 }
-            }
-        });
-    });
+            });
+        },
+    );
     out
 }
 
@@ -193,6 +208,24 @@ pub(crate) fn uninit(len: usize) -> Vec<f32> {
 
 /// Convolution: `input [n, h, w, cin]`, `weights [cout, cin, k, k]` to `[n, ho, wo, cout]`.
 pub(crate) fn forward(level: Level, g: &Geometry, input: &[f32], weights: &[f32]) -> Vec<f32> {
+    let method = if winograd::applies(g) { winograd::forward } else { direct_forward };
+    method(level, g, input, weights)
+}
+
+/// Gradient with respect to the input: `grad [n, ho, wo, cout]` to `[n, h, w, cin]`.
+pub(crate) fn input_gradient(level: Level, g: &Geometry, grad: &[f32], weights: &[f32]) -> Vec<f32> {
+    let method = if winograd::applies(g) { winograd::input_gradient } else { direct_input_gradient };
+    method(level, g, grad, weights)
+}
+
+/// Gradient with respect to the weights: `input [n, h, w, cin]`, `grad [n, ho, wo, cout]` to `[cout, cin, k, k]`.
+pub(crate) fn weight_gradient(level: Level, g: &Geometry, input: &[f32], grad: &[f32]) -> Vec<f32> {
+    let method = if winograd::applies(g) { winograd::weight_gradient } else { direct_weight_gradient };
+    method(level, g, input, grad)
+}
+
+/// [`forward`] by the definition.
+pub(crate) fn direct_forward(level: Level, g: &Geometry, input: &[f32], weights: &[f32]) -> Vec<f32> {
     let (ho, wo, k) = (g.ho(), g.wo(), g.kernel);
     let frame = Frame { h: g.h, w: g.w, c: g.cin, before: g.padding, after_h: g.padding, after_w: g.padding };
     let (cin, width, row) = (g.cin, level.columns(), frame.padded_w());
@@ -203,8 +236,8 @@ pub(crate) fn forward(level: Level, g: &Geometry, input: &[f32], weights: &[f32]
     gather(level, input, g.n, frame, &[Plan { taps, pixels }], &packed, ho * wo * g.cout)
 }
 
-/// Gradient with respect to the input: `grad [n, ho, wo, cout]` to `[n, h, w, cin]`.
-pub(crate) fn input_gradient(level: Level, g: &Geometry, grad: &[f32], weights: &[f32]) -> Vec<f32> {
+/// [`input_gradient`] by the definition.
+pub(crate) fn direct_input_gradient(level: Level, g: &Geometry, grad: &[f32], weights: &[f32]) -> Vec<f32> {
     let (ho, wo, k, s, p) = (g.ho(), g.wo(), g.kernel, g.stride, g.padding);
     // Tap (ky, kx) of input row y reads gradient row (y + p - ky) / s, where that divides.
     let before = (k - 1).saturating_sub(p).div_ceil(s);
@@ -244,8 +277,8 @@ pub(crate) fn input_gradient(level: Level, g: &Geometry, grad: &[f32], weights: 
 /// Pixels that a weight tile should sum over before its sums go back to memory.
 const PIXELS_PER_GROUP: usize = 256;
 
-/// Gradient with respect to the weights: `input [n, h, w, cin]`, `grad [n, ho, wo, cout]` to `[cout, cin, k, k]`.
-pub(crate) fn weight_gradient(level: Level, g: &Geometry, input: &[f32], grad: &[f32]) -> Vec<f32> {
+/// [`weight_gradient`] by the definition.
+pub(crate) fn direct_weight_gradient(level: Level, g: &Geometry, input: &[f32], grad: &[f32]) -> Vec<f32> {
     let (ho, wo, k) = (g.ho(), g.wo(), g.kernel);
     let frame = Frame { h: g.h, w: g.w, c: g.cin, before: g.padding, after_h: g.padding, after_w: g.padding };
     let (tile_rows, width, row) = (level.rows(), level.columns(), frame.padded_w());
@@ -416,6 +449,9 @@ mod tests {
             assert_close(&forward(level, g, &input, &weights), &y, "y", g);
             assert_close(&input_gradient(level, g, &grad, &weights), &dx, "dx", g);
             assert_close(&weight_gradient(level, g, &input, &grad), &dw, "dw", g);
+            assert_close(&direct_forward(level, g, &input, &weights), &y, "direct y", g);
+            assert_close(&direct_input_gradient(level, g, &grad, &weights), &dx, "direct dx", g);
+            assert_close(&direct_weight_gradient(level, g, &input, &grad), &dw, "direct dw", g);
         }
     }
 
@@ -433,7 +469,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(60))]
         #[test]
         fn equals_the_definition(
-            n in 1usize..5, h in 1usize..9, w in 1usize..9, cin in 1usize..20, cout in 1usize..36,
+            n in 1usize..5, h in 1usize..9, w in 1usize..9, cin in 1usize..36, cout in 1usize..36,
             three in any::<bool>(), stride in 1usize..3, seed in any::<u64>(),
         ) {
             let kernel = if three { 3 } else { 1 };

@@ -11,6 +11,7 @@ mod host;
 mod norm;
 mod ops;
 mod simd;
+mod winograd;
 
 pub use ops::{KernelOps, NormOptions};
 
@@ -90,6 +91,29 @@ pub fn batch_norm_add_relu(norm: &BatchNorm, x: Tensor<4>, residual: Tensor<4>) 
         return activation::relu(norm.forward(x) + residual);
     }
     apply(norm, x, Some(residual), true, false)
+}
+
+/// `a + b`, both `[n, c, h, w]`.
+///
+/// # Panics
+/// When the shapes differ.
+pub fn add(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
+    assert_eq!(a.dims(), b.dims(), "both operands must have one shape");
+    if !fused(&a) {
+        return a + b;
+    }
+    Tensor::from_dispatch(<Dispatch as KernelOps>::nf_sum(a.into_dispatch(), b.into_dispatch()))
+}
+
+/// `x [n, c, h, w]` for two branches of a network. Both results must take part in what is differentiated: their
+/// gradients are joined in channels-last memory when the second arrives. (Burn's own sum of two gradients would lay
+/// them out anew.)
+pub fn fork(x: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+    if !fused(&x) {
+        return (x.clone(), x);
+    }
+    let (a, b) = <Dispatch as KernelOps>::nf_fork(x.into_dispatch());
+    (Tensor::from_dispatch(a), Tensor::from_dispatch(b))
 }
 
 /// Mean over height and width: `[n, c, h, w]` to `[n, c]`.

@@ -244,6 +244,17 @@ fn mask(output: &[f32], grad: &[f32], relu: bool) -> Vec<f32> {
     out
 }
 
+/// `a + b`, value by value.
+pub(crate) fn sum(a: &[f32], b: &[f32]) -> Vec<f32> {
+    let mut out = uninit(a.len());
+    let piece = 1 << 15;
+    out.par_chunks_mut(piece)
+        .zip(a.par_chunks(piece))
+        .zip(b.par_chunks(piece))
+        .for_each(|((out, a), b)| piece_sum(a, b, out));
+    out
+}
+
 /// How the incoming gradient reaches the normalised values.
 struct Route<'a> {
     x: &'a [f32],
@@ -330,6 +341,13 @@ vectorized! {
     fn piece_mask(y: &[f32], g: &[f32], relu: bool, out: &mut [f32]) {
         for ((out, y), g) in out.iter_mut().zip(y).zip(g) {
             *out = if !relu || passes(*y) { *g } else { 0.0 };
+        }
+    }
+
+    /// `a + b` of a piece.
+    fn piece_sum(a: &[f32], b: &[f32], out: &mut [f32]) {
+        for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+            *out = a + b;
         }
     }
 

@@ -16,6 +16,7 @@ use burn_autodiff::{
     grads::Gradients,
     ops::{Backward, Ops, OpsKind},
 };
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Settings of a batch norm with what follows it.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +101,11 @@ pub trait KernelOps: Backend {
         grad: FloatTensor<Self>,
         options: NormOptions,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    /// `a + b` of one shape.
+    fn nf_sum(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// `x` twice, for two branches of a network that are both used: their gradients are added as [`KernelOps::nf_sum`]
+    /// does, in the memory layout that they have.
+    fn nf_fork(x: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>);
     /// Mean over height and width: `[n, c, h, w]` to `[n, c]`.
     fn nf_global_average(x: FloatTensor<Self>) -> FloatTensor<Self>;
     /// Gradient of [`KernelOps::nf_global_average`] for images of `height x width`.
@@ -201,6 +207,11 @@ fn norm_backward<B: Host>(
         B::from_contiguous(g.gamma, &[size.c]),
         B::from_contiguous(g.beta, &[size.c]),
     )
+}
+
+fn sum<B: Host>(a: FloatTensor<B>, b: FloatTensor<B>) -> FloatTensor<B> {
+    let y = norm::sum(&B::channels_last(&a), &B::channels_last(&b));
+    B::from_channels_last(y, B::sizes(&a))
 }
 
 fn global_average<B: Host>(x: FloatTensor<B>) -> FloatTensor<B> {
@@ -308,6 +319,12 @@ macro_rules! host_ops {
                 let (dx, dr, dgamma, dbeta) =
                     norm_backward::<Self>(x, Some(output), [gamma, beta, mean, var], grad, options);
                 (dx, dr.expect("an output was given"), dgamma, dbeta)
+            }
+            fn nf_sum(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+                sum::<Self>(a, b)
+            }
+            fn nf_fork(x: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {
+                (x.clone(), x)
             }
             fn nf_global_average(x: FloatTensor<Self>) -> FloatTensor<Self> {
                 global_average::<Self>(x)
@@ -488,6 +505,50 @@ impl<B: KernelOps, C: CheckpointStrategy> KernelOps for Autodiff<B, C> {
         _: NormOptions,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         not_differentiable!()
+    }
+
+    fn nf_sum(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct Sum;
+        impl<B: KernelOps> Backward<B, 2> for Sum {
+            type State = ();
+            fn backward(self, ops: Ops<(), 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+                let grad = grads.consume::<B>(&ops.node);
+                for node in ops.parents.into_iter().flatten() {
+                    grads.register::<B>(node.id, grad.clone());
+                }
+            }
+        }
+        match Sum.prepare::<C>([a.node(), b.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((), B::nf_sum(a.into_primitive(), b.into_primitive())),
+            OpsKind::UnTracked(prep) => prep.finish(B::nf_sum(a.into_primitive(), b.into_primitive())),
+        }
+    }
+
+    fn nf_fork(x: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        /// The gradient of the branch that the backward pass comes by first.
+        type First<B> = Arc<Mutex<Option<FloatTensor<B>>>>;
+        #[derive(Debug)]
+        struct Branch;
+        impl<B: KernelOps> Backward<B, 1> for Branch {
+            type State = First<B>;
+            fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+                let grad = grads.consume::<B>(&ops.node);
+                let [node] = ops.parents;
+                let Some(node) = node else { return };
+                let mut first = ops.state.lock().unwrap_or_else(PoisonError::into_inner);
+                match first.take() {
+                    Some(other) => grads.register::<B>(node.id, B::nf_sum(other, grad)),
+                    None => *first = Some(grad),
+                }
+            }
+        }
+        let first = First::<B>::default();
+        let branch = |x: FloatTensor<Self>| match Branch.prepare::<C>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(first.clone(), x.into_primitive()),
+            OpsKind::UnTracked(prep) => prep.finish(x.into_primitive()),
+        };
+        (branch(x.clone()), branch(x))
     }
 
     fn nf_global_average(x: FloatTensor<Self>) -> FloatTensor<Self> {

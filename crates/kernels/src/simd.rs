@@ -1,14 +1,15 @@
-//! The two register tiles that convolution is made of, for AVX-512, AVX2 and portable code, chosen at run time.
+//! Lanes of AVX-512, AVX2, NEON and portable code, chosen at run time, and the two register tiles that convolution is
+//! made of.
 //!
-//! Both multiply one broadcast operand with [`COLUMN_VECTORS`] vectors of the other and keep the whole tile of sums in
+//! Both tiles multiply one broadcast operand with [`COLUMN_VECTORS`] vectors of the other and keep all their sums in
 //! registers. No matrix is built: an operand is addressed by a base pointer and a list of offsets ("indirect" GEMM),
 //! which serves every kernel size and stride and both gradients alike.
 
 /// Vectors side by side in a tile: two hide the latency of a fused multiply-add without running out of registers.
 const COLUMN_VECTORS: usize = 2;
 
-/// A lane type with the four operations that the tiles need.
-trait Simd: Copy {
+/// A lane type with the operations that the kernels need.
+pub(crate) trait Simd: Copy {
     const LANES: usize;
     /// # Safety
     /// `p` must be valid for reading `LANES` values.
@@ -24,10 +25,20 @@ trait Simd: Copy {
     /// # Safety
     /// The CPU must have the instructions of this implementation.
     unsafe fn mul_add(self, a: Self, b: Self) -> Self;
+    /// `self + a`.
+    ///
+    /// # Safety
+    /// The CPU must have the instructions of this implementation.
+    unsafe fn add(self, a: Self) -> Self;
+    /// `self - a`.
+    ///
+    /// # Safety
+    /// The CPU must have the instructions of this implementation.
+    unsafe fn sub(self, a: Self) -> Self;
 }
 
 #[derive(Clone, Copy)]
-struct Portable([f32; 8]);
+pub(crate) struct Portable([f32; 8]);
 
 impl Simd for Portable {
     const LANES: usize = 8;
@@ -50,17 +61,25 @@ impl Simd for Portable {
         // Not `f32::mul_add`: without an FMA instruction that is a library call for every lane.
         Self(std::array::from_fn(|i| self.0[i] + a.0[i] * b.0[i]))
     }
+    #[inline(always)]
+    unsafe fn add(self, a: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] + a.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn sub(self, a: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] - a.0[i]))
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
-mod x86 {
+pub(crate) mod x86 {
     use super::Simd;
     use std::arch::x86_64::*;
 
     #[derive(Clone, Copy)]
-    pub(super) struct Avx2(__m256);
+    pub(crate) struct Avx2(__m256);
     #[derive(Clone, Copy)]
-    pub(super) struct Avx512(__m512);
+    pub(crate) struct Avx512(__m512);
 
     impl Simd for Avx2 {
         const LANES: usize = 8;
@@ -83,6 +102,16 @@ mod x86 {
         unsafe fn mul_add(self, a: Self, b: Self) -> Self {
             // SAFETY: the caller guarantees FMA.
             Self(unsafe { _mm256_fmadd_ps(a.0, b.0, self.0) })
+        }
+        #[inline(always)]
+        unsafe fn add(self, a: Self) -> Self {
+            // SAFETY: the caller guarantees AVX.
+            Self(unsafe { _mm256_add_ps(self.0, a.0) })
+        }
+        #[inline(always)]
+        unsafe fn sub(self, a: Self) -> Self {
+            // SAFETY: the caller guarantees AVX.
+            Self(unsafe { _mm256_sub_ps(self.0, a.0) })
         }
     }
 
@@ -108,6 +137,59 @@ mod x86 {
             // SAFETY: the caller guarantees AVX-512F.
             Self(unsafe { _mm512_fmadd_ps(a.0, b.0, self.0) })
         }
+        #[inline(always)]
+        unsafe fn add(self, a: Self) -> Self {
+            // SAFETY: the caller guarantees AVX-512F.
+            Self(unsafe { _mm512_add_ps(self.0, a.0) })
+        }
+        #[inline(always)]
+        unsafe fn sub(self, a: Self) -> Self {
+            // SAFETY: the caller guarantees AVX-512F.
+            Self(unsafe { _mm512_sub_ps(self.0, a.0) })
+        }
+    }
+}
+
+/// Two 128-bit registers act as one lane type, so that a tile has the shape that it has with AVX2.
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod arm {
+    use super::Simd;
+    use std::arch::aarch64::*;
+
+    #[derive(Clone, Copy)]
+    pub(crate) struct Neon(float32x4_t, float32x4_t);
+
+    // SAFETY of every block: NEON belongs to each aarch64 CPU; addresses are the caller's guarantee.
+    #[allow(clippy::undocumented_unsafe_blocks)]
+    impl Simd for Neon {
+        const LANES: usize = 8;
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> Self {
+            unsafe { Self(vld1q_f32(p), vld1q_f32(p.add(4))) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, p: *mut f32) {
+            unsafe {
+                vst1q_f32(p, self.0);
+                vst1q_f32(p.add(4), self.1);
+            }
+        }
+        #[inline(always)]
+        unsafe fn splat(v: f32) -> Self {
+            unsafe { Self(vdupq_n_f32(v), vdupq_n_f32(v)) }
+        }
+        #[inline(always)]
+        unsafe fn mul_add(self, a: Self, b: Self) -> Self {
+            unsafe { Self(vfmaq_f32(self.0, a.0, b.0), vfmaq_f32(self.1, a.1, b.1)) }
+        }
+        #[inline(always)]
+        unsafe fn add(self, a: Self) -> Self {
+            unsafe { Self(vaddq_f32(self.0, a.0), vaddq_f32(self.1, a.1)) }
+        }
+        #[inline(always)]
+        unsafe fn sub(self, a: Self) -> Self {
+            unsafe { Self(vsubq_f32(self.0, a.0), vsubq_f32(self.1, a.1)) }
+        }
     }
 }
 
@@ -122,6 +204,8 @@ pub(crate) enum Level {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Level {
@@ -144,6 +228,8 @@ impl Level {
                 levels.push(Self::Avx512);
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        levels.push(Self::Neon);
         levels
     }
 
@@ -155,21 +241,67 @@ impl Level {
             Self::Avx2 => 6,
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => 12,
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => 6,
+        }
+    }
+
+    /// Values of a lane type.
+    pub(crate) fn lanes(self) -> usize {
+        match self {
+            Self::Portable => Portable::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => x86::Avx2::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => x86::Avx512::LANES,
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => arm::Neon::LANES,
         }
     }
 
     /// Output columns of a tile.
     pub(crate) fn columns(self) -> usize {
-        COLUMN_VECTORS
-            * match self {
-                Self::Portable => 8,
-                #[cfg(target_arch = "x86_64")]
-                Self::Avx2 => 8,
-                #[cfg(target_arch = "x86_64")]
-                Self::Avx512 => 16,
-            }
+        COLUMN_VECTORS * self.lanes()
     }
 }
+
+/// Calls `f::<S>(..)`, or `f::<S, ROWS>(..)` with `rows`, for the lane type `S` of a level, with the level's
+/// instructions enabled inside `f`, which must be `#[inline(always)]`. An unsafe operation: the level must come from
+/// [`Level::available`], and `f`'s own conditions hold.
+macro_rules! at_level {
+    ($level:expr, $f:ident, ($($arg:ident: $ty:ty),* $(,)?)) => {
+        $crate::simd::at_level!(@ $level, $f, [], [], [], ($($arg: $ty),*))
+    };
+    ($level:expr, $f:ident with rows, ($($arg:ident: $ty:ty),* $(,)?)) => {
+        $crate::simd::at_level!(@ $level, $f, [, 4], [, 6], [, 12], ($($arg: $ty),*))
+    };
+    (@ $level:expr, $f:ident, [$($p:tt)*], [$($m:tt)*], [$($l:tt)*], ($($arg:ident: $ty:ty),*)) => {{
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma")]
+        #[allow(clippy::too_many_arguments)]
+        unsafe fn avx2($($arg: $ty),*) {
+            // SAFETY: the caller's conditions; the instructions are enabled here.
+            unsafe { $f::<$crate::simd::x86::Avx2 $($m)*>($($arg),*) }
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f")]
+        #[allow(clippy::too_many_arguments)]
+        unsafe fn avx512($($arg: $ty),*) {
+            // SAFETY: as above.
+            unsafe { $f::<$crate::simd::x86::Avx512 $($l)*>($($arg),*) }
+        }
+        match $level {
+            $crate::simd::Level::Portable => $f::<$crate::simd::Portable $($p)*>($($arg),*),
+            #[cfg(target_arch = "x86_64")]
+            $crate::simd::Level::Avx2 => avx2($($arg),*),
+            #[cfg(target_arch = "x86_64")]
+            $crate::simd::Level::Avx512 => avx512($($arg),*),
+            #[cfg(target_arch = "aarch64")]
+            $crate::simd::Level::Neon => $f::<$crate::simd::arm::Neon $($m)*>($($arg),*),
+        }
+    }};
+}
+pub(crate) use at_level;
 
 /// A step of the forward tile: where a kernel tap reads, relative to a pixel's own offset, and its packed weights.
 #[derive(Clone, Copy, Debug)]
@@ -181,11 +313,12 @@ pub(crate) struct Tap {
 }
 
 /// `out[p][j] = sum over taps t, channels c of x[pixels[p] + t.input + c] * w[t.weights + c * columns + j]`
-/// for a whole tile: `rows()` pixels, `columns()` columns. `out` is the tile, row after row.
+/// for a whole tile: `rows()` pixels, `columns()` columns. The rows of `out` lie `out_stride` apart.
 ///
 /// # Safety
-/// Every address named by `pixels`, `taps` and `channels` must lie inside the buffers behind `x` and `w`; `out` must
-/// hold `rows() * columns()` values; `level` must come from [`Level::available`].
+/// Every address named by `pixels`, `taps` and `channels` must lie inside the buffers behind `x` and `w`, and every
+/// row of `out` inside its own; `level` must come from [`Level::available`].
+#[allow(clippy::too_many_arguments)]
 pub(crate) unsafe fn conv_tile(
     level: Level,
     x: *const f32,
@@ -194,8 +327,10 @@ pub(crate) unsafe fn conv_tile(
     channels: usize,
     w: *const f32,
     out: *mut f32,
+    out_stride: usize,
 ) {
     #[inline(always)]
+    #[allow(clippy::too_many_arguments)]
     unsafe fn tile<S: Simd, const P: usize>(
         x: *const f32,
         pixels: &[usize; MAX_TILE],
@@ -203,6 +338,7 @@ pub(crate) unsafe fn conv_tile(
         channels: usize,
         w: *const f32,
         out: *mut f32,
+        out_stride: usize,
     ) {
         let columns = COLUMN_VECTORS * S::LANES;
         // SAFETY: the caller of `conv_tile` guarantees every address and the instruction set.
@@ -223,49 +359,23 @@ pub(crate) unsafe fn conv_tile(
                 }
             }
             for (p, row) in sums.iter().enumerate() {
-                row[0].store(out.add(p * columns));
-                row[1].store(out.add(p * columns + S::LANES));
+                row[0].store(out.add(p * out_stride));
+                row[1].store(out.add(p * out_stride + S::LANES));
             }
         }
     }
 
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn avx2(
-        x: *const f32,
-        pixels: &[usize; MAX_TILE],
-        taps: &[Tap],
-        channels: usize,
-        w: *const f32,
-        out: *mut f32,
-    ) {
-        // SAFETY: forwarded from `conv_tile`.
-        unsafe { tile::<x86::Avx2, 6>(x, pixels, taps, channels, w, out) }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f")]
-    unsafe fn avx512(
-        x: *const f32,
-        pixels: &[usize; MAX_TILE],
-        taps: &[Tap],
-        channels: usize,
-        w: *const f32,
-        out: *mut f32,
-    ) {
-        // SAFETY: forwarded from `conv_tile`.
-        unsafe { tile::<x86::Avx512, 12>(x, pixels, taps, channels, w, out) }
-    }
-
     // SAFETY: the caller guarantees the addresses, and `level` that the CPU has the instructions.
     unsafe {
-        match level {
-            Level::Portable => tile::<Portable, 4>(x, pixels, taps, channels, w, out),
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => avx2(x, pixels, taps, channels, w, out),
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => avx512(x, pixels, taps, channels, w, out),
-        }
+        at_level!(level, tile with rows, (
+            x: *const f32,
+            pixels: &[usize; MAX_TILE],
+            taps: &[Tap],
+            channels: usize,
+            w: *const f32,
+            out: *mut f32,
+            out_stride: usize,
+        ))
     }
 }
 
@@ -338,43 +448,16 @@ pub(crate) unsafe fn weight_tile(
         }
     }
 
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn avx2(
-        x: *const f32,
-        rows: &[usize; MAX_TILE],
-        g: *const f32,
-        runs: &[Run],
-        strides: Strides,
-        acc: *mut f32,
-    ) {
-        // SAFETY: forwarded from `weight_tile`.
-        unsafe { tile::<x86::Avx2, 6>(x, rows, g, runs, strides, acc) }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f")]
-    unsafe fn avx512(
-        x: *const f32,
-        rows: &[usize; MAX_TILE],
-        g: *const f32,
-        runs: &[Run],
-        strides: Strides,
-        acc: *mut f32,
-    ) {
-        // SAFETY: forwarded from `weight_tile`.
-        unsafe { tile::<x86::Avx512, 12>(x, rows, g, runs, strides, acc) }
-    }
-
     // SAFETY: the caller guarantees the addresses, and `level` that the CPU has the instructions.
     unsafe {
-        match level {
-            Level::Portable => tile::<Portable, 4>(x, rows, g, runs, strides, acc),
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => avx2(x, rows, g, runs, strides, acc),
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => avx512(x, rows, g, runs, strides, acc),
-        }
+        at_level!(level, tile with rows, (
+            x: *const f32,
+            rows: &[usize; MAX_TILE],
+            g: *const f32,
+            runs: &[Run],
+            strides: Strides,
+            acc: *mut f32,
+        ))
     }
 }
 

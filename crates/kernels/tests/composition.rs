@@ -109,7 +109,7 @@ proptest! {
 
     #[test]
     fn convolution_equals_burn(
-        seed in any::<u64>(), n in 1usize..4, cin in 1usize..12, cout in 1usize..20, h in 3usize..10, w in 3usize..10,
+        seed in any::<u64>(), n in 1usize..4, cin in 1usize..24, cout in 1usize..36, h in 3usize..10, w in 3usize..10,
         three in any::<bool>(), stride in 1usize..3,
     ) {
         convolution(seed, n, [cin, cout], [h, w], if three { 3 } else { 1 }, stride);
@@ -154,7 +154,9 @@ fn inputs_in_any_memory_layout_give_the_same() {
         let transposed = x.clone().swap_dims(2, 3).clone().mul_scalar(1.0).swap_dims(2, 3);
         assert_close(&values(kernels::conv2d(transposed, weight.clone(), 1, 1)), &want, "transposed");
         let larger = Tensor::cat(vec![x.clone(), x.clone()], 0).narrow(0, 2, 2);
-        assert_close(&values(kernels::conv2d(larger, weight, 1, 1)), &want, "sliced");
+        assert_close(&values(kernels::conv2d(larger, weight.clone(), 1, 1)), &want, "sliced");
+        let flipped = x.flip([2]).mul_scalar(1.0).flip([2]);
+        assert_close(&values(kernels::conv2d(flipped, weight, 1, 1)), &want, "flipped twice");
     }
 }
 
@@ -212,5 +214,55 @@ fn averages_and_their_gradients() {
         assert_close(&values(fused.clone()), &values(plain.clone()), "average");
         let grad = |y: Tensor<2>| values(x.grad(&weigh(y).backward()).unwrap());
         assert_close(&grad(fused), &grad(plain), "average's gradient");
+    }
+}
+
+#[test]
+fn both_branches_of_a_fork_reach_its_input() {
+    for device in devices() {
+        let mut rng = ChaCha8Rng::seed_from_u64(8);
+        let x = random(&mut rng, [2, 17, 5, 4], &device).require_grad();
+        let weight = random(&mut rng, [17, 17, 3, 3], &device).require_grad();
+        let grads = |y: Tensor<4>| {
+            let grads = weigh(y.clone()).backward();
+            [values(y), values(x.grad(&grads).unwrap()), values(weight.grad(&grads).unwrap())]
+        };
+        let (a, b) = kernels::fork(x.clone());
+        let fused = grads(kernels::add(b, kernels::conv2d(a, weight.clone(), 1, 1)));
+        let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+        let plain = grads(x.clone() + module::conv2d(x.clone(), weight.clone(), None, options));
+        compare(&fused, &plain, "fork");
+        let (a, b) = kernels::fork(x.clone().without_autodiff());
+        assert_eq!(values(a), values(b), "a fork without a graph");
+    }
+}
+
+/// Central differences of the weighed output in single precision: steps of 1/8 keep the rounding small, and every
+/// layer here is linear or smooth.
+#[test]
+fn gradients_are_the_slopes_of_the_outputs() {
+    let device = Device::flex().autodiff();
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    let norm = norm_with_state(&mut rng, 18, &device);
+    let weight = random(&mut rng, [18, 16, 3, 3], &device).mul_scalar(0.1);
+    let start = values(random(&mut rng, [3, 16, 5, 5], &device));
+    for (stride, normalise) in [(1, false), (2, false), (1, true)] {
+        let forward = |x: Tensor<4>| {
+            let y = kernels::conv2d(x, weight.clone(), stride, 1);
+            weigh(if normalise { kernels::batch_norm(&norm, y) } else { y })
+        };
+        let tensor = |v: &[f32]| Tensor::<4>::from_data(TensorData::new(v.to_vec(), [3, 16, 5, 5]), &device);
+        let x = tensor(&start).require_grad();
+        let gradient = values(x.grad(&forward(x.clone()).backward()).unwrap());
+        let largest = gradient.iter().fold(0.0f32, |m, g| m.max(g.abs()));
+        for i in (0..start.len()).step_by(97) {
+            let at = |step: f32| {
+                let mut moved = start.clone();
+                moved[i] += step;
+                forward(tensor(&moved)).into_scalar::<f32>()
+            };
+            let slope = (at(0.125) - at(-0.125)) / 0.25;
+            assert!((slope - gradient[i]).abs() <= 0.02 * largest, "{i}: {slope}, the gradient is {}", gradient[i]);
+        }
     }
 }

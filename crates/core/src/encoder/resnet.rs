@@ -26,9 +26,10 @@ impl BasicBlock {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let (x, residual) = kernels::fork(x);
         let residual = match &self.downsample {
-            Some(projection) => projection.linear(x.clone()),
-            None => x.clone(),
+            Some(projection) => projection.linear(residual),
+            None => residual,
         };
         self.conv2.add_relu(self.conv1.relu(x, false), residual)
     }
@@ -90,7 +91,10 @@ impl Resnet9 {
     /// `[n, c, h, w]` to `[n, 8 * width]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<2> {
         // In the original the sum comes after the pair's own ReLU: x + relu(norm(conv(...))).
-        let pair = |pair: &[ConvNorm; 2], x: Tensor<4>| x.clone() + pair[1].relu(pair[0].relu(x, false), false);
+        let pair = |pair: &[ConvNorm; 2], x: Tensor<4>| {
+            let (x, residual) = kernels::fork(x);
+            kernels::add(residual, pair[1].relu(pair[0].relu(x, false), false))
+        };
         let x = self.layer1.relu(self.stem.relu(x, false), true);
         let x = pair(&self.residual1, x);
         let x = self.layer3.relu(self.layer2.relu(x, true), true);
