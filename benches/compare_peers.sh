@@ -69,14 +69,10 @@ encoder() {
 }
 
 simclr() {
-  local workers layout
-  wants simclr.epoch || return 0
+  if ! wants simclr.epoch; then return 0; fi
   ours simclr_epoch --rounds 1
-  for workers in 0 2; do
-    for layout in default channels_last; do
-      peer simclr_epoch --rounds 1 --workers "$workers" --layout "$layout"
-    done
-  done
+  peer simclr_epoch --rounds 1 --workers 2
+  peer simclr_epoch --rounds 1 --workers 0
 }
 
 retrieval() {
@@ -90,14 +86,13 @@ retrieval() {
 }
 
 losses() {
-  local row picked=()
+  local row only=""
   for row in $rows; do
-    if [[ $row == loss.* ]]; then picked+=("$row"); fi
+    if [[ $row == loss.* ]]; then only+=${only:+,}$row; fi
   done
-  if ((${#picked[@]} == 0)); then return 0; fi
-  picked=$(IFS=,; echo "${picked[*]}")
-  ours losses --rounds 20 --only "$picked"
-  peer losses --rounds 20 --only "$picked"
+  if [[ -z $only ]]; then return 0; fi
+  ours losses --rounds 20 --only "$only"
+  peer losses --rounds 20 --only "$only"
 }
 
 : >"$lines"
@@ -115,4 +110,5 @@ if wants search.1000000; then
 fi
 
 commit=$(git describe --always --dirty 2>/dev/null || true)
-"$venv/bin/python" benches/peers/table.py show "$lines" ${commit:+--commit "$commit"}
+# shellcheck disable=SC2086 # rows are words
+"$venv/bin/python" benches/peers/table.py show ${commit:+--commit "$commit"} "$lines" $rows

@@ -60,7 +60,8 @@ def embeddings(rows, cols, seed):
             z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
             z ^= z >> np.uint64(31)
             # 24 bits fit a float32: no value is rounded.
-            block[:] = ((z >> np.uint64(40)).astype(np.float32) * np.float32(2**-23) - np.float32(1)).reshape(block.shape)
+            top = (z >> np.uint64(40)).astype(np.float32)
+            block[:] = (top * np.float32(2**-23) - np.float32(1)).reshape(block.shape)
     return out
 
 

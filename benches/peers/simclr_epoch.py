@@ -3,9 +3,11 @@
 The same work as `target/debug/simclr_epoch`: the first 10,000 training images of Fashion-MNIST, two views of each
 (random resized crop from 0.3, flip, brightness and contrast 0.4), conv4 and a projector to 128, NT-Xent at temperature
 0.2, AdamW at 1e-3; batches of 256, so 39 steps. Views are made by PyTorch's data loader: in `--workers` processes, or
-in the process itself with 0. Starting the workers belongs to the epoch. A short epoch goes before, untimed.
+in the process itself with 0. The defaults, 2 workers and the channels-last layout, are what was fastest on two cores
+(4,096 images: 8.5 s; without workers 10.0 s). Starting the workers belongs to the epoch. A short epoch goes before,
+untimed.
 
-    python simclr_epoch.py --threads 2 --workers 2 --rounds 3
+    python simclr_epoch.py --threads 2 --rounds 3
 """
 
 import gzip
@@ -86,8 +88,8 @@ def arguments():
     args.add_argument("--images", type=positive, default=10_000, help="training images (10,000)")
     args.add_argument("--batch", type=positive, default=256, help="images a step (256)")
     args.add_argument("--width", type=positive, default=64, help="width of conv4 (64)")
-    args.add_argument("--workers", type=not_negative, default=0, help="processes that make views (0)")
-    args.add_argument("--layout", choices=["default", "channels_last"], default="default", help="memory layout")
+    args.add_argument("--workers", type=not_negative, default=2, help="processes that make views (2)")
+    args.add_argument("--layout", choices=["default", "channels_last"], default="channels_last", help="memory layout")
     args.add_argument("--datasets", type=Path, default=DATASETS, help="folder of the data that ship")
     parsed = args.parse_args()
     if parsed.batch > parsed.images:
@@ -126,9 +128,7 @@ def main():
     seconds, loss = time_rounds(lambda: epoch(data), args.rounds, warmup=False)
     if not np.isfinite(loss):
         sys.exit("error: the last loss is not finite, so its time means nothing")
-    peer = "lightly" if args.workers == 0 else f"lightly, workers={args.workers}"
-    if args.layout != "default":
-        peer += ", channels last"
+    peer = f"lightly, workers={args.workers}" + (", default layout" if args.layout == "default" else "")
     sizes = {"images": args.images, "batch": args.batch, "steps": args.images // args.batch}
     report("simclr.epoch", peer, "lightly", seconds, torch.get_num_threads(), loss=loss, **sizes)
 

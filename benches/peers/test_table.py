@@ -2,7 +2,7 @@
 
 import unittest
 
-from table import ROWS, LinesError, duration, judge, pick, table
+from table import PML, ROWS, TORCH, LinesError, duration, judge, pick, table
 
 
 def row(name):
@@ -10,7 +10,7 @@ def row(name):
 
 
 def by(side, work, *seconds, **more):
-    key = "peer" if side in {"torch", "torch, channels last", "lightly", "pytorch-metric-learning"} else "backend"
+    key = "peer" if side in {*TORCH, *PML, "lightly"} else "backend"
     return [{"work": work, key: side, "seconds": s, "threads": 2, **more} for s in seconds]
 
 
@@ -21,7 +21,7 @@ class Judge(unittest.TestCase):
         self.assertEqual(cells[1:], ["1 s", "2 s (lightly)", "2.00 (1.00 to 3.00)", "1.5", "yes"])
 
     def test_the_better_layout_counts_in_every_round(self):
-        torch, last = "torch", "torch, channels last"
+        torch, last = TORCH
         lines = by("flex", "conv4.train", 1, 1, 1) + by(torch, "conv4.train", 2, 0.5, 2)
         lines += by(last, "conv4.train", 1, 1.1, 1.2)
         cells = judge(row("conv4.train"), lines)
@@ -38,7 +38,7 @@ class Judge(unittest.TestCase):
 
     def test_works_that_differ_have_no_ratio(self):
         loss = row("loss.supcon")
-        ours, peer = by("flex", loss.name, 1, check=2.0, batch=8), "pytorch-metric-learning"
+        ours, peer = by("flex", loss.name, 1, check=2.0, batch=8), PML[0]
         for other in [
             by(peer, loss.name, 1, 1),
             by(peer, loss.name, 1, check=2.1, batch=8),
@@ -55,15 +55,15 @@ class Judge(unittest.TestCase):
 
 
 class Table(unittest.TestCase):
-    def test_only_rows_with_lines_are_shown(self):
+    def test_every_row_asked_for_is_shown_above_the_facts(self):
         lines = by("flex", "loss.nt_xent", 1) + by("lightly", "loss.nt_xent", 2, version="lightly 9")
         lines += by("lightly", "loss.of_the_peer_alone", 2)
-        text = table(lines, ROWS, ["2030-01-02", "a CPU"]).splitlines()
+        text = table(lines, pick(["loss.nt_xent"]), ["2030-01-02", "a CPU"]).splitlines()
         self.assertEqual(text[0], "| work | ours | peer | ratio | target | met? |")
         self.assertEqual(sum(line.startswith("|") for line in text), 3)
         self.assertEqual(text[-1], "2030-01-02; a CPU; threads: 2; lightly 9.")
         with self.assertRaises(LinesError):
-            table(lines[-1:], ROWS, [])
+            table(lines, pick(["loss"]), [])
 
     def test_rows_are_picked_by_name_or_first_part(self):
         self.assertEqual([row.name for row in pick(["conv4.train"])], ["conv4.train"])

@@ -116,7 +116,7 @@ fn losses_print_the_peers_values() {
 
 #[test]
 fn retrieval_prints_the_peers_values() {
-    // Printed by `retrieval.py --queries 200 --references 500 --top 20`, faiss 1.15.1 and pytorch-metric-learning 2.9.0.
+    // Printed by `retrieval.py --queries 200 --references 500 --top 20`: faiss 1.15.1, pytorch-metric-learning 2.9.0.
     let lines = lines(RETRIEVAL, "--queries 200 --references 500 --top 20 --rounds 2");
     for (line, (name, value)) in lines.iter().zip([("search.500", 68.247_932_01), ("scores.200", 0.026_896_165_9)]) {
         assert_eq!(line["work"], name);
@@ -137,7 +137,7 @@ fn an_epoch_of_simclr_prints_its_steps() {
     let line = line(SIMCLR_EPOCH, "--images 100 --batch 32 --width 4 --rounds 1");
     assert_eq!((line["work"].as_str(), line["steps"].as_u64()), (Some("simclr.epoch"), Some(3)));
     let (loss, seconds) = (line["loss"].as_f64().unwrap(), line["seconds"].as_f64().unwrap());
-    assert!(loss > 0.0 && loss < 10.0 && seconds > 0.0, "{line}");
+    assert!((0.0..10.0).contains(&loss) && seconds > 0.0, "{line}");
     let output = run(SIMCLR_EPOCH, "--images 70000");
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("60000"));

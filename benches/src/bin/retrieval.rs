@@ -5,7 +5,8 @@
 //! of [`nearfar_eval::retrieval()`], which is more than the peer's three. The number of CPU threads is set with
 //! `RAYON_NUM_THREADS`.
 //!
-//! The memory in the line is the whole process's, rows and result included: `--only search` leaves out what scores need.
+//! The memory in the line is the whole process's, rows and result included: `--only search` leaves out what scores
+//! need.
 
 use anyhow::Context;
 use benches::{
