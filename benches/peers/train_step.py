@@ -6,7 +6,7 @@ features as the loss, backward, and SGD with momentum 0.9, rate 0.01 and no weig
     python train_step.py --encoder resnet18 --batch 64 --steps 20 --threads 2
     python train_step.py --encoder resnet18 --batch 64 --steps 20 --threads 2 --layout channels_last
 
-In the line, "backend" is `torch` for the default layout and `torch-channels-last` for the other.
+In the line, "peer" is `torch` for the default layout and `torch, channels last` for the other.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import sys
 import time
 
 import torch
+from common import not_negative, positive
 from torch import nn
 from torch.nn import functional as F
 
@@ -76,20 +77,6 @@ class Resnet18(nn.Module):
 
 
 ENCODERS = {"conv4": Conv4, "resnet18": Resnet18}
-
-
-def positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
-    return value
-
-
-def not_negative(text):
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"must be at least 0, got {value}")
-    return value
 
 
 def arguments():
@@ -159,15 +146,18 @@ def main():
     seconds = time_steps(make_work(args), args.warmup, args.steps)
     median = statistics.median(seconds)
     line = {
+        "work": f"{args.encoder}.{'inference' if args.inference else 'train'}",
+        "peer": "torch" if args.layout == "default" else "torch, channels last",
+        "seconds": median,
         "encoder": args.encoder,
         "batch": args.batch,
         "steps": args.steps,
-        "backend": "torch" if args.layout == "default" else "torch-channels-last",
         "median_images_per_s": args.batch / median,
         "mean_images_per_s": args.batch * args.steps / math.fsum(seconds),
         "min_step_ms": 1e3 * min(seconds),
         "median_step_ms": 1e3 * median,
         "threads": torch.get_num_threads(),
+        "version": f"torch {torch.__version__}",
     }
     print(json.dumps(line))
 

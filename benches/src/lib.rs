@@ -11,6 +11,7 @@
 #![recursion_limit = "256"]
 
 mod step;
+pub mod timer;
 
 pub use step::{Inference, TrainStep};
 
@@ -49,6 +50,23 @@ pub fn random_embeddings(items: usize, dimension: usize, seed: u64) -> Matrix {
     Matrix::new(uniform(items * dimension, seed), items, dimension).expect("as many values as the shape says")
 }
 
+/// Rows `[items, dimension]`, uniform in [-1, 1), that other languages can draw as well: SplitMix64 (Steele, Lea and
+/// Flood, 2014), the upper 24 bits of every word. `benches/peers/common.py` draws the same numbers.
+pub fn shared_embeddings(items: usize, dimension: usize, seed: u64) -> Matrix {
+    // An f32 holds 24 bits: nothing is rounded.
+    let value = |i: usize| (split_mix(seed, i as u64) >> 40) as f32 / 8_388_608.0 - 1.0;
+    let values = (0..items * dimension).map(value).collect();
+    Matrix::new(values, items, dimension).expect("as many values as the shape says")
+}
+
+/// Word `i` of the stream that begins at `seed`.
+fn split_mix(seed: u64, i: u64) -> u64 {
+    let z = seed.wrapping_add((i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
 /// A matrix as a tensor `[rows, cols]` on `device`.
 pub fn to_tensor(matrix: Matrix, device: &Device) -> Tensor<2> {
     let dims = [matrix.rows(), matrix.cols()];
@@ -79,6 +97,15 @@ mod tests {
         assert_eq!(random_embeddings(7, 3, 1), random_embeddings(7, 3, 1));
         assert_ne!(random_embeddings(7, 3, 1), random_embeddings(7, 3, 2));
         assert!(random_embeddings(50, 20, 1).as_slice().iter().all(|v| (-1.0..1.0).contains(v)));
+    }
+
+    #[test]
+    fn shared_embeddings_are_those_of_the_peers() {
+        assert_eq!(split_mix(0, 0), 0xe220_a839_7b1d_cdaf); // the generator's published first word
+        // Printed by `common.embeddings(2, 3, 1)`.
+        let expected = [0.133_123_04, 0.491_563_44, 0.942_005_4, -0.111_281_63, -0.111_470_7, 0.525_788_66];
+        assert_eq!(shared_embeddings(2, 3, 1).as_slice(), expected);
+        assert!(shared_embeddings(50, 20, 1).as_slice().iter().all(|v| (-1.0..1.0).contains(v)));
     }
 
     #[test]

@@ -1,21 +1,24 @@
 //! Times the training step (or the forward pass) of an encoder and prints one line of JSON.
 //!
-//! `benches/peers/train_step.py` does the same work in PyTorch and prints the same line. The number of CPU threads is
-//! set with `RAYON_NUM_THREADS`.
+//! `benches/peers/train_step.py` does the same work in PyTorch and prints the same line, with `peer` for `backend`. The
+//! number of CPU threads is set with `RAYON_NUM_THREADS`.
 
 #![recursion_limit = "256"]
 
 use anyhow::{anyhow, ensure};
-use benches::{Inference, TrainStep};
+use benches::{
+    Inference, TrainStep,
+    timer::{accept, exit_code, median, positive},
+};
 use burn::tensor::{Device, Tensor};
-use clap::{CommandFactory, Parser, builder::RangedU64ValueParser, error::ErrorKind};
+use clap::Parser;
 use nearfar_core::{
     backend::Backend,
     data::Shape,
     encoder::{Architecture, EncoderConfig},
 };
 use serde_json::{Value, json};
-use std::{fmt::Display, iter::repeat_n, process::ExitCode, time::Instant};
+use std::{iter::repeat_n, process::ExitCode, time::Instant};
 
 /// Times the training step of an encoder and prints one line of JSON.
 #[derive(Parser)]
@@ -50,40 +53,22 @@ struct Args {
     inference: bool,
 }
 
-fn positive() -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..)
-}
-
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(line) => {
-            println!("{line}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(run(&Args::parse()).map(|line| println!("{line}")))
 }
 
 fn run(args: &Args) -> anyhow::Result<Value> {
-    let (backend, device) = accept(args.backend.open());
+    let (backend, device) = accept::<Args, _>(args.backend.open());
     let config = EncoderConfig { architecture: args.encoder, width: args.width };
     let shape = Shape { channels: args.channels, height: args.size, width: args.size };
     let seconds = if args.inference {
-        let work = accept(Inference::new(config, shape, args.batch, &device));
+        let work = accept::<Args, _>(Inference::new(config, shape, args.batch, &device));
         time_steps(args, &device, || work.run())?
     } else {
-        let mut work = accept(TrainStep::new(config, shape, args.batch, &device));
+        let mut work = accept::<Args, _>(TrainStep::new(config, shape, args.batch, &device));
         time_steps(args, &device, || work.run())?
     };
     Ok(report(args, backend, &seconds))
-}
-
-/// Settings that parse but cannot work end the program as bad arguments do: with their message and code 2.
-fn accept<T>(result: Result<T, impl Display>) -> T {
-    result.unwrap_or_else(|error| Args::command().error(ErrorKind::ValueValidation, error).exit())
 }
 
 /// Seconds of every timed step. A step is over when the device has done its work.
@@ -116,11 +101,14 @@ fn report(args: &Args, backend: Backend, seconds: &[f64]) -> Value {
     let mean = seconds.iter().sum::<f64>() / seconds.len() as f64;
     let least = seconds.iter().copied().fold(f64::INFINITY, f64::min);
     let middle = median(seconds);
+    let mode = if args.inference { "inference" } else { "train" };
     json!({
+        "work": format!("{}.{mode}", args.encoder),
+        "backend": backend.to_string(),
+        "seconds": middle,
         "encoder": args.encoder.name(),
         "batch": args.batch,
         "steps": args.steps,
-        "backend": backend.to_string(),
         "median_images_per_s": images / middle,
         "mean_images_per_s": images / mean,
         "min_step_ms": 1e3 * least,
@@ -129,17 +117,10 @@ fn report(args: &Args, backend: Backend, seconds: &[f64]) -> Value {
     })
 }
 
-/// Middle value, or the mean of the two middle ones; of at least one value.
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let half = sorted.len() / 2;
-    if sorted.len() % 2 == 1 { sorted[half] } else { (sorted[half - 1] + sorted[half]) / 2.0 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
     #[test]
     fn the_arguments_are_consistent() {
@@ -147,16 +128,11 @@ mod tests {
     }
 
     #[test]
-    fn median_of_odd_and_even_counts() {
-        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(&[4.0, 1.0, 3.0, 2.0]), 2.5);
-        assert_eq!(median(&[7.0]), 7.0);
-    }
-
-    #[test]
     fn the_report_is_in_images_and_milliseconds() {
         let args = ["train_step", "--encoder", "conv4", "--batch", "10", "--steps", "4", "--backend", "flex"];
         let line = report(&Args::parse_from(args), Backend::Flex, &[0.5, 2.0, 0.25, 0.5]);
+        assert_eq!(line["work"], "conv4.train");
+        assert_eq!(line["seconds"], 0.5);
         assert_eq!(line["median_images_per_s"], 20.0);
         assert_eq!(line["min_step_ms"], 250.0);
         assert_eq!(line["median_step_ms"], 500.0);
