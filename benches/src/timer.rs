@@ -14,9 +14,10 @@ pub fn accept<A: CommandFactory, T>(result: Result<T, impl Display>) -> T {
     result.unwrap_or_else(|error| A::command().error(ErrorKind::ValueValidation, error).exit())
 }
 
-/// The exit code of a program, behind the message of a failure.
-pub fn exit_code(result: anyhow::Result<()>) -> ExitCode {
-    match result {
+/// Runs a program's work, with freed memory kept as `compare` keeps it. Its exit code, behind the message of a failure.
+pub fn run_program(work: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
+    nearfar_core::backend::keep_freed_memory();
+    match work() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

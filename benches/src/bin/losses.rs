@@ -9,7 +9,7 @@
 use anyhow::{anyhow, ensure};
 use benches::{
     balanced_labels, shared_embeddings,
-    timer::{accept, exit_code, median, positive, time_rounds},
+    timer::{accept, median, positive, run_program, time_rounds},
     to_tensor,
 };
 use burn::tensor::{Device, Tensor};
@@ -114,7 +114,7 @@ impl Case {
 }
 
 fn main() -> ExitCode {
-    exit_code(run(&Args::parse()))
+    run_program(|| run(&Args::parse()))
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {

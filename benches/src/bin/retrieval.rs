@@ -11,7 +11,7 @@
 use anyhow::Context;
 use benches::{
     balanced_labels, shared_embeddings,
-    timer::{accept, exit_code, median, peak_bytes, positive, time_rounds},
+    timer::{accept, median, peak_bytes, positive, run_program, time_rounds},
 };
 use clap::{Parser, ValueEnum};
 use nearfar_eval::{Distance, nearest, retrieval};
@@ -77,7 +77,7 @@ impl Args {
 }
 
 fn main() -> ExitCode {
-    exit_code(run(&Args::parse()))
+    run_program(|| run(&Args::parse()))
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@
 #![recursion_limit = "256"]
 
 use anyhow::{Context, ensure};
-use benches::timer::{accept, exit_code, median, positive, time_rounds};
+use benches::timer::{accept, median, positive, run_program, time_rounds};
 use burn::tensor::Device;
 use clap::Parser;
 use contrastive::SimClr;
@@ -64,7 +64,7 @@ impl Args {
 }
 
 fn main() -> ExitCode {
-    exit_code(run(&Args::parse()))
+    run_program(|| run(&Args::parse()))
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {

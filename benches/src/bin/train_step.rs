@@ -8,7 +8,7 @@
 use anyhow::{anyhow, ensure};
 use benches::{
     Inference, TrainStep,
-    timer::{accept, exit_code, median, positive},
+    timer::{accept, median, positive, run_program},
 };
 use burn::tensor::{Device, Tensor};
 use clap::Parser;
@@ -54,7 +54,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    exit_code(run(&Args::parse()).map(|line| println!("{line}")))
+    run_program(|| run(&Args::parse()).map(|line| println!("{line}")))
 }
 
 fn run(args: &Args) -> anyhow::Result<Value> {

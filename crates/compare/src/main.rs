@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     unsafe {
         std::env::set_var("BURN_DEVICE", "flex");
     }
+    nearfar_core::backend::keep_freed_memory();
     let command = match cli::Cli::try_parse() {
         Ok(cli) => cli.command(),
         Err(error) => {

@@ -1,5 +1,7 @@
 //! Burn's backends by name. Only an application opens one; libraries take the [`Device`] they are given.
 
+pub use nearfar_kernels::keep_freed_memory;
+
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};

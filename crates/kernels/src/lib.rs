@@ -7,12 +7,16 @@
 //! `[batch, channels, height, width]`.
 
 mod conv;
+mod cross_entropy;
 mod host;
+mod memory;
 mod norm;
 mod ops;
 mod simd;
 mod winograd;
 
+pub use cross_entropy::{CrossEntropy, cross_entropy};
+pub use memory::keep_freed_memory;
 pub use ops::{KernelOps, NormOptions};
 
 use burn::backend::Dispatch;

@@ -1,6 +1,6 @@
 use crate::MetricError;
 use burn::tensor::Tensor;
-use nearfar_core::similarity::{diagonal, dot_products, masked_logsumexp, normalize_rows, same_label};
+use nearfar_core::similarity::{cross_entropy, normalize_rows, same_label_positives};
 use serde::{Deserialize, Serialize};
 
 /// The supervised contrastive loss (Khosla et al., 2020), its `L_out`: the mean over positives stands outside the log.
@@ -44,16 +44,6 @@ impl SupCon {
         if n != labels.len() {
             return Err(MetricError::Labels { what: "embeddings", rows: n, labels: labels.len() });
         }
-        let device = embeddings.device();
-        let z = normalize_rows(embeddings);
-        let logits = dot_products(z.clone(), z).div_scalar(self.temperature); // [n, n]
-        let itself = diagonal(n, &device);
-        let all = masked_logsumexp(logits.clone(), itself.clone().bool_not()); // [n, 1]
-        let not_positive = same_label(labels, labels, &device).bool_not().bool_or(itself); // [n, n]
-        let log_share = (logits - all).mask_fill(not_positive.clone(), 0.0); // [n, n]
-        let positives = not_positive.bool_not().float().sum_dim(1); // [n, 1]
-        let anchors = positives.clone().greater_scalar(0.0).float().sum(); // [1]
-        let per_anchor = log_share.sum_dim(1) / positives.clamp_min(1.0); // [n, 1]
-        Ok(-per_anchor.sum() / anchors.clamp_min(1.0))
+        Ok(cross_entropy(normalize_rows(embeddings), None, &same_label_positives(labels), self.temperature))
     }
 }
