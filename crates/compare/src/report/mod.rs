@@ -1,9 +1,11 @@
 //! The result of a run: every score of every seed, and its writers.
 //!
 //! [`Report`] owns the raw values. Everything else follows from its rows: [`Report::summarize`] fills the means, the
-//! intervals, the verdicts and the definitions. The terminal table, `report.json`, `report.csv`, `report.md` and
+//! intervals, the verdicts, the comparisons, the recommendation and the definitions. The terminal table, `report.json`, `report.csv`, `report.md` and
 //! `index.html` are writers of the same struct.
 
+mod ahead;
+mod budget;
 mod chart;
 mod csv;
 mod definitions;
@@ -17,15 +19,19 @@ mod groups;
 mod html;
 mod join;
 mod markdown;
+mod recommendation;
 mod row;
+mod standing;
 mod summary;
 mod table;
 pub mod terminal;
 pub mod verdict;
 mod write;
 
+pub use ahead::{Comparison, Ranking};
 pub use error::ReportError;
 pub use join::join;
+pub use recommendation::Recommendation;
 pub use row::{Cost, Paradigm, Row, Status};
 pub use summary::Summary;
 pub use verdict::Verdict;
@@ -89,6 +95,15 @@ pub struct Report {
     /// The runs that were joined here; empty in the report of one run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RunInfo>,
+    /// The best method of each goal against every other, derived from the rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub comparisons: Vec<Comparison>,
+    /// Average ranks over seeds and over runs, derived from the rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rankings: Vec<Ranking>,
+    /// Which method to use and what would change that, one for each run, derived from the rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recommendation: Vec<Recommendation>,
 }
 
 /// The data of a run.
@@ -184,17 +199,23 @@ impl Default for Report {
             failures: Vec::new(),
             notes: Vec::new(),
             runs: Vec::new(),
+            comparisons: Vec::new(),
+            rankings: Vec::new(),
+            recommendation: Vec::new(),
         }
     }
 }
 
 impl Report {
-    /// Fills the summary, the verdicts and the definitions from the rows. Call it after adding rows; calling it again
-    /// changes nothing. Numbers that are not finite become notes.
+    /// Fills the summary, the verdicts, the comparisons, the recommendation and the definitions from the rows. Call it
+    /// after adding rows; calling it again changes nothing. Numbers that are not finite become notes.
     pub fn summarize(&mut self) {
         self.rows.iter_mut().for_each(Row::clean);
         self.summary = summary::summarize(&self.rows);
         self.verdicts = verdict::verdicts(&self.rows);
+        self.comparisons = ahead::comparisons(self);
+        self.rankings = ahead::rankings(self);
+        self.recommendation = recommendation::recommendations(self);
         self.definitions = definitions::occurring(&self.rows);
     }
 

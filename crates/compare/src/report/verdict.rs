@@ -2,7 +2,8 @@
 //!
 //! Every verdict comes from the rows alone: a difference between the families with its 95 % interval over seeds, paired
 //! where both have the same seeds. It is supported when the interval lies above zero, refuted when below, and else
-//! undecided, with the run that would decide it. A family stands for its best method, chosen for each seed on the other
+//! undecided, with the run that would decide it. Several claims are tested on the same rows, so that Holm's correction
+//! over all of them has the last word: a claim that it does not leave is undecided too. A family stands for its best method, chosen for each seed on the other
 //! seeds, so that luck on one seed cannot choose the method and count for it too.
 
 mod algorithms;
@@ -13,11 +14,12 @@ mod sweep;
 use super::{
     Paradigm, Row, Status,
     axis::LABELS,
-    estimate::{Estimate, MOST_SEEDS},
+    estimate::{Estimate, LEVEL, MOST_SEEDS},
     format::{interval, number, signed},
     groups::runs,
 };
 use family::Best;
+use nearfar_eval::stats::holm;
 use serde::{Deserialize, Serialize};
 use std::{
     cmp::Ordering,
@@ -81,6 +83,12 @@ pub struct Verdict {
     /// The parts of a claim that says several things at once: it holds only if each does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
+    /// How likely no effect gives one at least this large; that of the part that decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p_value: Option<f64>,
+    /// The same after Holm's correction over all claims and parts measured in this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p_holm: Option<f64>,
 }
 
 /// One part of a claim.
@@ -98,17 +106,70 @@ pub struct Part {
     pub ci95_low: Option<f64>,
     /// Upper end.
     pub ci95_high: Option<f64>,
+    /// How likely no effect gives one at least this large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p_value: Option<f64>,
+    /// The same after Holm's correction over all claims and parts measured in this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p_holm: Option<f64>,
 }
 
 /// The four verdicts of every run in the rows, from the rows that came to their end.
 pub(super) fn verdicts(rows: &[Row]) -> Vec<Verdict> {
     let of_run = |run: &str| {
         let rows: Vec<&Row> = rows.iter().filter(|row| row.run == run && row.status == Status::Ok).collect();
-        let verdicts =
+        let mut verdicts =
             [goal::goal(&rows), sweep::supervision(&rows), sweep::training(&rows), algorithms::algorithms(&rows)];
+        correct(&mut verdicts);
         verdicts.map(|verdict| Verdict { run: run.to_owned(), ..verdict })
     };
     runs(rows).into_iter().flat_map(of_run).collect()
+}
+
+/// Holm's correction over all that was tested: what it does not leave is undecided.
+fn correct(verdicts: &mut [Verdict]) {
+    let own = |verdict: &Verdict| if verdict.parts.is_empty() { verdict.p_value } else { None };
+    let tested = verdicts.iter().flat_map(|verdict| {
+        verdict.parts.iter().map(|part| part.p_value).chain([own(verdict)]).flatten().collect::<Vec<f64>>()
+    });
+    let tested: Vec<f64> = tested.collect();
+    // P-values lie between 0 and 1, so that there is nothing to refuse.
+    let Ok(adjusted) = holm(&tested) else { return };
+    let mut next = adjusted.into_iter();
+    for verdict in verdicts {
+        let decided = verdict.verdict != Ruling::Undecided;
+        for part in &mut verdict.parts {
+            part.p_holm = part.p_value.and_then(|_| next.next());
+            if part.p_holm.is_some_and(|p| p > LEVEL) {
+                part.verdict = Ruling::Undecided;
+            }
+        }
+        if verdict.parts.is_empty() {
+            verdict.p_holm = verdict.p_value.and_then(|_| next.next());
+            if verdict.p_holm.is_some_and(|p| p > LEVEL) {
+                verdict.verdict = Ruling::Undecided;
+            }
+        } else {
+            let shown = |part: &&Part| (part.effect, part.p_value) == (verdict.effect, verdict.p_value);
+            verdict.p_holm = verdict.parts.iter().find(shown).and_then(|part| part.p_holm);
+            let any = |ruling: Ruling| verdict.parts.iter().any(|part| part.verdict == ruling);
+            let holds = match verdict.verdict {
+                Ruling::Supported => !any(Ruling::Undecided) && !any(Ruling::Refuted),
+                Ruling::Refuted => any(Ruling::Refuted),
+                Ruling::Undecided => true,
+            };
+            if !holds {
+                verdict.verdict = Ruling::Undecided;
+            }
+        }
+        if decided && verdict.verdict == Ruling::Undecided {
+            verdict.evidence += &format!(
+                " The interval excludes 0, but {} tests were made on these rows, and Holm's correction leaves it open: \
+                 more seeds decide.",
+                tested.len()
+            );
+        }
+    }
 }
 
 impl Ruling {
@@ -141,6 +202,8 @@ impl Verdict {
             difference: Some(difference),
             run: String::new(),
             parts: Vec::new(),
+            p_value: estimate.and_then(|estimate| estimate.p_value),
+            p_holm: None,
         }
     }
 
@@ -197,8 +260,8 @@ fn advice(estimate: &Estimate, command: &str) -> String {
     }
     match estimate.seeds_to_decide() {
         Some(seeds) => format!(
-            "A tie: the interval holds 0. If the difference stays, about {seeds} seeds decide: `{command} --seeds \
-             {seeds}`."
+            "A tie: the interval holds 0. If the difference is what it seems, {seeds} seeds decide with a chance of \
+             80 %: `{command} --seeds {seeds}`."
         ),
         None => format!(
             "A tie: the interval holds 0, and a difference this small would take more than {MOST_SEEDS} seeds. \
@@ -262,6 +325,40 @@ mod tests {
     }
 
     #[test]
+    fn several_tests_need_more_than_one() {
+        let verdict = |p: f64| {
+            let mut verdict = Verdict::new(Difference::Training, "c", Estimate::of(&[0.5, 0.5]).as_ref(), "e".into());
+            verdict.p_value = Some(p);
+            verdict
+        };
+        let rulings = |verdicts: &[Verdict]| verdicts.iter().map(|verdict| verdict.verdict).collect::<Vec<_>>();
+        let mut alone = [verdict(0.03)];
+        correct(&mut alone);
+        assert_eq!((rulings(&alone), alone[0].p_holm), (vec![Ruling::Supported], Some(0.03)));
+        let mut both = [verdict(0.03), verdict(0.01), verdict(0.5)];
+        correct(&mut both);
+        assert_eq!(rulings(&both), [Ruling::Undecided, Ruling::Supported, Ruling::Undecided]);
+        assert_eq!(both[0].p_holm, Some(0.06));
+        assert!(both[0].evidence.contains("3 tests were made"), "{}", both[0].evidence);
+        // A claim of two parts needs both.
+        let part = |p| Part {
+            name: "n".into(),
+            scores: Vec::new(),
+            verdict: Ruling::Supported,
+            effect: Some(0.5),
+            ci95_low: None,
+            ci95_high: None,
+            p_value: Some(p),
+            p_holm: None,
+        };
+        let mut parted = verdict(0.04);
+        parted.parts = vec![part(0.04), part(0.03)];
+        let mut parted = [parted];
+        correct(&mut parted);
+        assert_eq!((parted[0].verdict, parted[0].p_holm), (Ruling::Undecided, Some(0.06)));
+    }
+
+    #[test]
     fn the_usual_setting() {
         let rows = |values: &[f64], axis: &str| -> Vec<Row> {
             values
@@ -287,7 +384,8 @@ mod tests {
         let noisy = Estimate::of(&[0.1, 0.2, 0.3]).unwrap();
         assert_eq!(
             advice(&noisy, "compare run"),
-            "A tie: the interval holds 0. If the difference stays, about 4 seeds decide: `compare run --seeds 4`."
+            "A tie: the interval holds 0. If the difference is what it seems, 5 seeds decide with a chance of 80 %: \
+             `compare run --seeds 5`."
         );
         let equal = Estimate::of(&[0.1, -0.1]).unwrap();
         assert!(advice(&equal, "compare run").contains("Treat the two as equal"));
