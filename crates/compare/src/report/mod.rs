@@ -9,9 +9,11 @@ mod budget;
 mod chart;
 mod csv;
 mod definitions;
+mod drawings;
 mod error;
 mod estimate;
 mod facts;
+mod figures;
 #[cfg(test)]
 mod fixtures;
 mod format;
@@ -23,6 +25,7 @@ mod recommendation;
 mod row;
 mod standing;
 mod summary;
+mod svg;
 mod table;
 pub mod terminal;
 pub mod verdict;
@@ -30,12 +33,13 @@ mod write;
 
 pub use ahead::{Comparison, Ranking};
 pub use error::ReportError;
+pub use figures::{Confused, FigureSet, Figures, MethodFigures, Png, Query, Shown, Similarities};
 pub use join::join;
 pub use recommendation::Recommendation;
-pub use row::{Cost, Paradigm, Row, Status};
+pub use row::{Bootstrap, Cost, Paradigm, Row, Status};
 pub use summary::Summary;
 pub use verdict::Verdict;
-pub use write::{check_writable, read, replace, write};
+pub use write::{check_writable, read, read_figures, replace, write};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
