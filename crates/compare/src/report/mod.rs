@@ -17,6 +17,7 @@ mod figures;
 #[cfg(test)]
 mod fixtures;
 mod format;
+mod gallery;
 mod groups;
 mod html;
 mod join;
