@@ -3,29 +3,32 @@
 //! Every verdict comes from the rows alone: a difference between the families with its 95 % interval over seeds, paired
 //! where both have the same seeds. It is supported when the interval lies above zero, refuted when below, and else
 //! undecided, with the run that would decide it. Several claims are tested on the same rows, so that Holm's correction
-//! over all of them has the last word: a claim that it does not leave is undecided too. A family stands for its best method, chosen for each seed on the other
-//! seeds, so that luck on one seed cannot choose the method and count for it too.
+//! over all of them has the last word: a claim that it does not leave is undecided too.
+//!
+//! A family stands for its best method, chosen for each seed on the other seeds, so that luck on one seed cannot choose
+//! the method and count for it too.
 
 mod algorithms;
 mod family;
 mod goal;
+mod holm;
 mod sweep;
+mod words;
 
 use super::{
-    Paradigm, Row, Status,
+    Row, Status,
     axis::LABELS,
-    estimate::{Estimate, LEVEL, MOST_SEEDS},
-    format::{interval, number, signed},
+    estimate::Estimate,
+    format::{interval, signed},
     groups::runs,
 };
-use family::Best;
-use nearfar_eval::stats::holm;
 use serde::{Deserialize, Serialize};
 use std::{
     cmp::Ordering,
     collections::BTreeMap,
     fmt::{self, Display},
 };
+use words::{advice, describe, sentences, weight};
 
 /// Scores on which both families can be compared, the preferred one first: what a classifier reads from frozen features
 /// is neither's training objective.
@@ -120,56 +123,10 @@ pub(super) fn verdicts(rows: &[Row]) -> Vec<Verdict> {
         let rows: Vec<&Row> = rows.iter().filter(|row| row.run == run && row.status == Status::Ok).collect();
         let mut verdicts =
             [goal::goal(&rows), sweep::supervision(&rows), sweep::training(&rows), algorithms::algorithms(&rows)];
-        correct(&mut verdicts);
+        holm::correct(&mut verdicts);
         verdicts.map(|verdict| Verdict { run: run.to_owned(), ..verdict })
     };
     runs(rows).into_iter().flat_map(of_run).collect()
-}
-
-/// Holm's correction over all that was tested: what it does not leave is undecided.
-fn correct(verdicts: &mut [Verdict]) {
-    let own = |verdict: &Verdict| if verdict.parts.is_empty() { verdict.p_value } else { None };
-    let tested = verdicts.iter().flat_map(|verdict| {
-        verdict.parts.iter().map(|part| part.p_value).chain([own(verdict)]).flatten().collect::<Vec<f64>>()
-    });
-    let tested: Vec<f64> = tested.collect();
-    // P-values lie between 0 and 1, so that there is nothing to refuse.
-    let Ok(adjusted) = holm(&tested) else { return };
-    let mut next = adjusted.into_iter();
-    for verdict in verdicts {
-        let decided = verdict.verdict != Ruling::Undecided;
-        for part in &mut verdict.parts {
-            part.p_holm = part.p_value.and_then(|_| next.next());
-            if part.p_holm.is_some_and(|p| p > LEVEL) {
-                part.verdict = Ruling::Undecided;
-            }
-        }
-        if verdict.parts.is_empty() {
-            verdict.p_holm = verdict.p_value.and_then(|_| next.next());
-            if verdict.p_holm.is_some_and(|p| p > LEVEL) {
-                verdict.verdict = Ruling::Undecided;
-            }
-        } else {
-            let shown = |part: &&Part| (part.effect, part.p_value) == (verdict.effect, verdict.p_value);
-            verdict.p_holm = verdict.parts.iter().find(shown).and_then(|part| part.p_holm);
-            let any = |ruling: Ruling| verdict.parts.iter().any(|part| part.verdict == ruling);
-            let holds = match verdict.verdict {
-                Ruling::Supported => !any(Ruling::Undecided) && !any(Ruling::Refuted),
-                Ruling::Refuted => any(Ruling::Refuted),
-                Ruling::Undecided => true,
-            };
-            if !holds {
-                verdict.verdict = Ruling::Undecided;
-            }
-        }
-        if decided && verdict.verdict == Ruling::Undecided {
-            verdict.evidence += &format!(
-                " The interval excludes 0, but {} tests were made on these rows, and Holm's correction leaves it open: \
-                 more seeds decide.",
-                tested.len()
-            );
-        }
-    }
 }
 
 impl Ruling {
@@ -228,53 +185,6 @@ impl Verdict {
     }
 }
 
-/// `a - b` in words: the families, their methods, means, the difference and what it rests on.
-fn describe(score: &str, a: (Paradigm, &Best<'_>), b: (Paradigm, &Best<'_>), difference: &Estimate) -> String {
-    let side = |(paradigm, best): (Paradigm, &Best<'_>)| {
-        format!("{paradigm} ({}) {}", best.methods.join(" or "), number(score, best.mean()))
-    };
-    format!("{score}: {}, {}, difference {}", side(a), side(b), weight(difference))
-}
-
-/// The estimate with its interval and the seeds behind it.
-fn weight(estimate: &Estimate) -> String {
-    let effect = signed(estimate.mean);
-    match (estimate.interval, estimate.paired) {
-        (Some((low, high)), true) => format!("{effect} {} over {} shared seeds", interval(low, high), estimate.seeds),
-        (Some((low, high)), false) => {
-            format!("{effect} {} over {} seeds that are not shared", interval(low, high), estimate.seeds)
-        }
-        (None, _) => format!("{effect} on one seed"),
-    }
-}
-
-/// What an undecided estimate lacks; empty for one that decides. `command` is the run that measured it.
-fn advice(estimate: &Estimate, command: &str) -> String {
-    if estimate.ruling() != Ruling::Undecided {
-        return String::new();
-    }
-    if estimate.interval.is_none() {
-        return format!(
-            "One seed gives no interval: `{command} --seeds 3`, with the other options as they were, decides."
-        );
-    }
-    match estimate.seeds_to_decide() {
-        Some(seeds) => format!(
-            "A tie: the interval holds 0. If the difference is what it seems, {seeds} seeds decide with a chance of \
-             80 %: `{command} --seeds {seeds}`."
-        ),
-        None => format!(
-            "A tie: the interval holds 0, and a difference this small would take more than {MOST_SEEDS} seeds. \
-             Treat the two as equal."
-        ),
-    }
-}
-
-/// Sentences with one space between them.
-fn sentences(parts: &[String]) -> String {
-    parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join(" ")
-}
-
 /// The rows that stand for their methods outside sweeps.
 fn reference<'a>(rows: &[&'a Row]) -> Vec<&'a Row> {
     let usual = |row: &&Row| usual_setting(rows, &row.method).is_some_and(|axes| *axes == row.axes);
@@ -298,7 +208,10 @@ fn usual_setting<'a>(rows: &[&'a Row], method: &str) -> Option<&'a BTreeMap<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixtures::{at, head_to_head, seeds};
+    use crate::report::{
+        Paradigm,
+        fixtures::{at, head_to_head, seeds},
+    };
 
     const SCORE: &str = "retrieval.seen.map_at_r";
 
@@ -325,40 +238,6 @@ mod tests {
     }
 
     #[test]
-    fn several_tests_need_more_than_one() {
-        let verdict = |p: f64| {
-            let mut verdict = Verdict::new(Difference::Training, "c", Estimate::of(&[0.5, 0.5]).as_ref(), "e".into());
-            verdict.p_value = Some(p);
-            verdict
-        };
-        let rulings = |verdicts: &[Verdict]| verdicts.iter().map(|verdict| verdict.verdict).collect::<Vec<_>>();
-        let mut alone = [verdict(0.03)];
-        correct(&mut alone);
-        assert_eq!((rulings(&alone), alone[0].p_holm), (vec![Ruling::Supported], Some(0.03)));
-        let mut both = [verdict(0.03), verdict(0.01), verdict(0.5)];
-        correct(&mut both);
-        assert_eq!(rulings(&both), [Ruling::Undecided, Ruling::Supported, Ruling::Undecided]);
-        assert_eq!(both[0].p_holm, Some(0.06));
-        assert!(both[0].evidence.contains("3 tests were made"), "{}", both[0].evidence);
-        // A claim of two parts needs both.
-        let part = |p| Part {
-            name: "n".into(),
-            scores: Vec::new(),
-            verdict: Ruling::Supported,
-            effect: Some(0.5),
-            ci95_low: None,
-            ci95_high: None,
-            p_value: Some(p),
-            p_holm: None,
-        };
-        let mut parted = verdict(0.04);
-        parted.parts = vec![part(0.04), part(0.03)];
-        let mut parted = [parted];
-        correct(&mut parted);
-        assert_eq!((parted[0].verdict, parted[0].p_holm), (Ruling::Undecided, Some(0.06)));
-    }
-
-    #[test]
     fn the_usual_setting() {
         let rows = |values: &[f64], axis: &str| -> Vec<Row> {
             values
@@ -375,20 +254,5 @@ mod tests {
         let mut plain = rows(&[1.0, 0.1], "labels");
         plain.extend(seeds("triplet", Paradigm::Metric, SCORE, &[0.5, 0.6]));
         assert_eq!(usual(&plain), [Vec::<f64>::new(), Vec::new()]);
-    }
-
-    #[test]
-    fn advice_names_the_run() {
-        let one = Estimate::of(&[0.1]).unwrap();
-        assert!(advice(&one, "compare run").contains("`compare run --seeds 3`"));
-        let noisy = Estimate::of(&[0.1, 0.2, 0.3]).unwrap();
-        assert_eq!(
-            advice(&noisy, "compare run"),
-            "A tie: the interval holds 0. If the difference is what it seems, 5 seeds decide with a chance of 80 %: \
-             `compare run --seeds 5`."
-        );
-        let equal = Estimate::of(&[0.1, -0.1]).unwrap();
-        assert!(advice(&equal, "compare run").contains("Treat the two as equal"));
-        assert_eq!(advice(&Estimate::of(&[0.1, 0.11, 0.12]).unwrap(), "compare run"), "");
     }
 }

@@ -5,6 +5,7 @@ mod config;
 mod features;
 mod figures;
 mod head_to_head;
+mod memory;
 mod method;
 mod prepare;
 mod progress;

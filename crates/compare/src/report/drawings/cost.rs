@@ -97,9 +97,9 @@ fn draw(points: &[Point<'_>], frontier: &[usize], title: &str) -> String {
         svg.line("grid", (left - 8.0, y.at(tick)), (WIDTH - right, y.at(tick)));
         svg.text("quiet", (left - 12.0, y.at(tick) + 4.0), Anchor::End, &tick_text(tick));
     }
-    // Whole decades, and the halves between them where there are few.
+    // Whole decades, and about the middle of each.
     let decades = (times.0.floor() as i32)..=(times.1.ceil() as i32);
-    for seconds in decades.flat_map(|decade| [1.0, 3.0].map(|factor| factor * 10f64.powi(decade))) {
+    for seconds in decades.flat_map(|decade| [1.0f64, 3.0].map(|factor| factor * 10f64.powi(decade))) {
         let place = seconds.log10();
         if place >= times.0 - 1e-9 && place <= times.1 + 1e-9 {
             svg.line("grid", (x.at(place), top), (x.at(place), HEIGHT - bottom));
