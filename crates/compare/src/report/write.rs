@@ -18,7 +18,7 @@ const JSON: &str = "report.json";
 const FIGURES: &str = "figures.json";
 
 /// Writes `report.json`, `report.md`, `report.csv`, `index.html` and, if there are pictures, `figures.json` into `dir`,
-/// which is made if it is not there. What is derived is derived anew, so that it fits the rows. Each file replaces its predecessor at once: a reader finds the
+/// which is made if it is not there. Without pictures, an old `figures.json` goes: it would belong to no row. What is derived is derived anew, so that it fits the rows. Each file replaces its predecessor at once: a reader finds the
 /// old one or the new one, never a part, even if the process ends on the way.
 ///
 /// # Errors
@@ -41,6 +41,9 @@ pub fn write(report: &Report, figures: &Figures, dir: &Path) -> Result<(), Repor
     let mut outcome = Ok(());
     for (name, text) in files {
         outcome = outcome.and(text.and_then(|text| replace(&dir.join(name), text.as_bytes())));
+    }
+    if figures.sets.is_empty() {
+        outcome = outcome.and(remove(&dir.join(FIGURES)));
     }
     outcome
 }
@@ -100,6 +103,16 @@ fn make_folder(dir: &Path) -> Result<(), ReportError> {
         path: dir.to_owned(),
         source,
     })
+}
+
+/// Removes a file, if there is one.
+fn remove(path: &Path) -> Result<(), ReportError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(ReportError::Write { action: "remove", path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Puts `content` at `path` by way of a file beside it: a rename within a folder is atomic.
@@ -164,6 +177,8 @@ mod tests {
         assert!(names(dir.path()).contains(&"figures.json".to_owned()));
         assert_eq!(read_figures(dir.path()).unwrap(), figures());
         assert_eq!(read_figures(&dir.path().join("report.json")).unwrap(), figures());
+        write(&head_to_head(), &Figures::default(), dir.path()).unwrap();
+        assert_eq!(read_figures(dir.path()).unwrap(), Figures::default());
         fs::write(dir.path().join("figures.json"), "{").unwrap();
         let error = read_figures(dir.path()).unwrap_err().to_string();
         assert!(error.contains("figures.json is damaged"), "{error}");

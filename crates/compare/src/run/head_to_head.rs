@@ -54,7 +54,11 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let data = Prepared::new(&config, &methods).map_err(|error| Failure { code: 2, error })?;
     data.encoder.init(data.shape, 0, &device).map_err(usage)?;
     report::check_writable(&out).map_err(usage)?;
-    let mut figures = report::read_figures(&out).map_err(usage)?;
+    // Pictures of an older run in the same folder belong to no row of this one.
+    let mut figures = match args.resume {
+        Some(_) => report::read_figures(&out).map_err(usage)?,
+        None => Figures::default(),
+    };
     config.write(&out)?;
     describe(&mut report, &config, &data, &backend.to_string(), &device);
 

@@ -99,7 +99,7 @@ fn mean(found: &Similarities, shares: &[f64]) -> f64 {
 fn histogram(found: &Similarities) -> Svg {
     let bins = found.positives.len().max(1);
     let top = found.positives.iter().chain(&found.negatives).fold(0.0f64, |top, share| top.max(*share));
-    let x = Scale { values: (found.low, found.high), places: (8.0, SIDE - 8.0) };
+    let x = Scale { values: (found.low, found.high), places: (16.0, SIDE - 16.0) };
     let y = Scale { values: (0.0, top), places: (HEIGHT - 22.0, 8.0) };
     let edge = |bin: usize| x.at(found.low + (found.high - found.low) * bin as f64 / bins as f64);
     let mut svg = Svg::new(SIDE, HEIGHT);
@@ -111,7 +111,7 @@ fn histogram(found: &Similarities) -> Svg {
         [(edge(bin), height), (edge(bin + 1), height)]
     });
     svg.path("negative", &steps.collect::<Vec<_>>());
-    svg.line("axis", (8.0, y.at(0.0)), (SIDE - 8.0, y.at(0.0)));
+    svg.line("axis", (16.0, y.at(0.0)), (SIDE - 16.0, y.at(0.0)));
     for tick in x.ticks(4) {
         svg.text("quiet", (x.at(tick), HEIGHT - 6.0), Anchor::Middle, &format!("{:.1}", tick + 0.0));
     }
