@@ -81,9 +81,9 @@ fn best_line<'l>(table: &'l Table<'_>, column: usize, others: &[&Comparison]) ->
 
 /// How far the best method is ahead of the others.
 fn lead(others: &[&Comparison]) -> String {
-    let of = |outcome: Outcome| -> Vec<&str> {
+    let of = |outcome: Outcome| {
         let fits = others.iter().filter(|comparison| comparison.outcome == outcome);
-        fits.map(|comparison| comparison.method.as_str()).collect()
+        fits.map(|comparison| comparison.method.as_str()).collect::<Vec<&str>>()
     };
     let (ties, unripe) = (of(Outcome::Tie), of(Outcome::UndecidedAtThisBudget));
     if others.is_empty() {

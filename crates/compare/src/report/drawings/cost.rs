@@ -1,6 +1,6 @@
 //! Quality against training time, with the frontier.
 
-use super::{Figure, Panel, family, row, titled};
+use super::{Figure, Panel, family, free_place, row, titled};
 use crate::report::{
     Report,
     format::number,
@@ -14,8 +14,6 @@ const HEIGHT: f64 = 340.0;
 const MARGIN: (f64, f64, f64, f64) = (20.0, 150.0, 40.0, 50.0);
 /// Training that takes less is drawn here: the scale is logarithmic.
 const SHORTEST: f64 = 0.1;
-/// Height of a name.
-const NAME: f64 = 13.0;
 
 /// A method with its time and its score.
 struct Point<'a> {
@@ -118,7 +116,7 @@ fn draw(points: &[Point<'_>], frontier: &[usize], title: &str) -> String {
     for point in points {
         let (px, py) = place(point);
         svg.mark(&format!("f{}", point.family), point.family, (px, py), 5.0, &[]);
-        let name = free_place(&names, (px + 9.0, py + 4.0));
+        let name = free_place(&names, (px + 9.0, py + 4.0), HEIGHT - bottom);
         names.push(name);
         svg.text("", name, Anchor::Start, point.name);
     }
@@ -128,14 +126,6 @@ fn draw(points: &[Point<'_>], frontier: &[usize], title: &str) -> String {
         points.len(),
         best.join(", ")
     ))
-}
-
-/// The place nearest below or above `at` where a name does not run into those before.
-fn free_place(taken: &[(f64, f64)], at: (f64, f64)) -> (f64, f64) {
-    let free = |y: f64| taken.iter().all(|other| (other.0 - at.0).abs() > 110.0 || (other.1 - y).abs() >= NAME);
-    let shifts = (0..40).flat_map(|i| [f64::from(i), -f64::from(i)]).map(|i| at.1 + 0.5 * NAME * i);
-    let inside = |y: &f64| *y > NAME && *y < HEIGHT - MARGIN.2;
-    (at.0, shifts.filter(inside).find(|y| free(*y)).unwrap_or(at.1))
 }
 
 #[cfg(test)]
@@ -148,17 +138,6 @@ mod tests {
         let point = |seconds, score| Point { name: "m", family: 0, seconds, score };
         let points = [point(0.0, 0.3), point(1.0, 0.2), point(2.0, 0.5), point(2.0, 0.4), point(9.0, 0.6)];
         assert_eq!(frontier(&points), [0, 2, 4]);
-    }
-
-    #[test]
-    fn names_do_not_overlap() {
-        let mut names = Vec::new();
-        for _ in 0..8 {
-            let next = free_place(&names, (100.0, 100.0));
-            assert!(names.iter().all(|(_, y): &(f64, f64)| (y - next.1).abs() >= NAME), "{names:?}");
-            names.push(next);
-        }
-        assert_eq!(names[0], (100.0, 100.0));
     }
 
     #[test]
