@@ -3,11 +3,12 @@
 use nearfar_core::matrix::Matrix;
 use serde_json::Value;
 
-/// The golden file `name`, from `GOLDEN_DIR` or the workspace's `fixtures/golden`.
+/// The golden file `name`, from `GOLDEN_DIR` if it lies there, else from the workspace's `fixtures/golden`: its two
+/// scripts can be run apart.
 pub(crate) fn golden(name: &str) -> Value {
-    let folder = std::env::var("GOLDEN_DIR")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden").to_owned());
-    let path = format!("{folder}/{name}");
+    let shipped = format!("{}/../../fixtures/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+    let other = std::env::var("GOLDEN_DIR").map(|folder| format!("{folder}/{name}"));
+    let path = other.ok().filter(|path| std::path::Path::new(path).exists()).unwrap_or(shipped);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("cannot parse {path}: {error}"))
 }
