@@ -5,11 +5,11 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
 use super::*;
-use crate::fixtures::golden;
+use crate::fixtures::statistics;
 
 /// The reference values.
 pub(super) fn stats() -> Value {
-    golden("stats.json")
+    statistics()
 }
 
 pub(super) fn number(value: &Value) -> f64 {
