@@ -132,8 +132,8 @@ impl From<Png> for String {
 }
 
 impl Figures {
-    /// Puts in the pictures of a method, in place of those that it had. `frame` is the set without its methods; a set of
-    /// the same run on other items is one that no row belongs to any more.
+    /// Puts in the pictures of a method, in place of those that it had. `frame` is the set without its methods; a set
+    /// of the same run on other items is one that no row belongs to any more.
     pub fn insert(&mut self, frame: FigureSet, method: MethodFigures) {
         let fits = |set: &FigureSet| (&set.classes, &set.points) == (&frame.classes, &frame.points);
         self.sets.retain(|set| set.run != frame.run || fits(set));

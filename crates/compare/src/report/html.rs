@@ -262,7 +262,7 @@ mod tests {
         for part in [
             ".t0-3{background-image:url(\"data:image/png;base64,AQID\")}",
             "data-item=\"0-7\" data-name=\"&lt;script&gt;dog\"",
-            "<span class=\"shown wrong\"><span class=\"thumb t0-7\" role=\"img\" aria-label=\"wrong: &lt;script&gt;dog\">",
+            "<span class=\"shown wrong\"><span class=\"thumb t0-7\" role=\"img\" aria-label=\"wrong: &lt;script&gt;",
             "<span class=\"shown right\"><span class=\"thumb \" role=\"img\" aria-label=\"right: cat\">",
             "worst, average precision 0.500",
             "<td>25 %</td><td>3 of 12</td>",

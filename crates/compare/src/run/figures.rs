@@ -94,8 +94,8 @@ fn spectrum(sample: &Matrix) -> Result<Vec<f64>, EvalError> {
     Ok(if largest > 0.0 { values.iter().take(VALUES).map(|value| value / largest).collect() } else { Vec::new() })
 }
 
-/// Histograms over all pairs of the sample, whose rows have length 1 for the cosine; `None` if all pairs are of one kind
-/// or at one place.
+/// Histograms over all pairs of the sample, whose rows have length 1 for the cosine; `None` if all pairs are of one
+/// kind or at one place.
 fn similarities(sample: &Matrix, points: &[Shown], distance: Distance) -> Option<Similarities> {
     let pair = |a: &[f32], b: &[f32]| -> f64 {
         let pairs = a.iter().zip(b).map(|(a, b)| (f64::from(*a), f64::from(*b)));

@@ -79,7 +79,8 @@ pub(super) fn similarities(pictures: &Figures) -> Figure {
             let cells = [format!("{one:.2}"), format!("{two:.2}"), percent((overlap * 100.0).round() / 100.0)];
             table.push(row([&title, &found.measure, &cells[0], &cells[1], &cells[2]]));
             let label = format!(
-                "Histogram of {} under {title}: pairs of one class around {one:.2}, pairs of two classes around {two:.2}.",
+                "Histogram of {} under {title}: pairs of one class around {one:.2}, pairs of two classes around \
+                 {two:.2}.",
                 found.measure
             );
             panels.push(Panel { svg: histogram(found).render(&label), title });
@@ -136,8 +137,8 @@ pub(super) fn spectra(pictures: &Figures) -> Figure {
         }
     }
     let caption = "Singular values of the embeddings over the largest one, on a logarithmic scale, in falling order. A \
-                   curve that drops early uses few directions: the embedding is collapsing, or it keeps only what tells \
-                   the trained classes apart.";
+                   curve that drops early uses few directions: the embedding is collapsing, or it keeps only what \
+                   tells the trained classes apart.";
     Figure {
         id: "spectra",
         title: "Spectra of the embeddings",
