@@ -20,8 +20,8 @@ const FIGURES: &str = "figures.json";
 /// Writes `report.json`, `report.md`, `report.csv`, `index.html` and, if there are pictures, `figures.json` into `dir`,
 /// which is made if it is not there. Without pictures, an old `figures.json` goes: it would belong to no row.
 ///
-/// What is derived is derived anew, so that it fits the rows. Each file replaces its predecessor at once: a reader finds
-/// the old one or the new one, never a part, even if the process ends on the way.
+/// What is derived is derived anew, so that it fits the rows. Each file replaces its predecessor at once: a reader
+/// finds the old one or the new one, never a part, even if the process ends on the way.
 ///
 /// # Errors
 /// When the folder or a file cannot be written. The other files are written nevertheless.

@@ -28,8 +28,8 @@ pub(super) fn curves(report: &Report) -> Figure {
         panels.push(Panel { svg: draw(group, &curve, &curves, end).render(&label), title });
     }
     let caption = "Mean training loss of each epoch, averaged over seeds (thin lines: single seeds). Losses of \
-                   different methods have different units: compare shapes, not heights. Where a loss was still falling, more \
-                   epochs may change the order.";
+                   different methods have different units: compare shapes, not heights. Where a loss was still \
+                   falling, more epochs may change the order.";
     Figure { id: "curves", title: "Learning curves", caption: caption.to_owned(), wide: false, panels, table }
 }
 
