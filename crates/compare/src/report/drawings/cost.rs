@@ -46,7 +46,8 @@ pub(super) fn cost(report: &Report) -> Figure {
     }
     let caption = "Each mark is a method: the further up the better, the further left the cheaper. The line joins \
                    those that no other method beats at both (the frontier). Discs are baselines, squares metric, \
-                   triangles contrastive, diamonds hybrid. Time is that of training alone; less than 0.1 s is drawn at 0.1 s.";
+                   triangles contrastive, diamonds hybrid. Time is that of training alone; less than \
+                   0.1 s is drawn at 0.1 s.";
     Figure {
         id: "cost",
         title: "Quality against training time",
