@@ -30,8 +30,9 @@ pub(super) fn recommendations(report: &Report) -> Vec<Recommendation> {
 fn recommendation(report: &Report, table: &Table<'_>) -> Recommendation {
     let [retrieval, transfer] = goals(&table.columns);
     let (of_retrieval, of_transfer) = (against(report, table, retrieval), against(report, table, transfer));
-    let about =
-        |topic| report.verdicts.iter().find(|verdict| verdict.run == table.run && verdict.difference == Some(topic));
+    let about = |topic: Difference| {
+        report.verdicts.iter().find(|verdict| verdict.run == table.run && verdict.difference == Some(topic))
+    };
     let sentences = vec![
         choice(table, retrieval, &of_retrieval, "Retrieval was not measured."),
         choice(table, transfer, &of_transfer, "Transfer was not measured."),
