@@ -55,7 +55,9 @@ fn every_method_runs_and_the_same_seed_gives_the_same_report() {
         let out = dir.path().join(out);
         let args = tiny("flex", "all,nca,itml", "400", &out);
         succeeds(&args);
-        for file in ["report.json", "report.md", "report.csv", "index.html", "config.toml", "checkpoints"] {
+        for file in
+            ["report.json", "report.md", "report.csv", "index.html", "figures.json", "config.toml", "checkpoints"]
+        {
             assert!(out.join(file).exists(), "{file}");
         }
         reports.push(report(&out));
@@ -78,6 +80,9 @@ fn every_method_runs_and_the_same_seed_gives_the_same_report() {
         assert!(row["scores"][score].is_f64(), "{score}: {row}");
     }
     assert_eq!(lasting(reports[0].clone()), lasting(reports[1].clone()));
+    assert!(row["bootstrap"]["retrieval.unseen.map_at_r"]["queries"][0].is_f64(), "{row}");
+    assert_eq!(reports[0]["recommendation"][0]["sentences"].as_array().unwrap().len(), 3);
+    page_is_whole(&dir.path().join("a/index.html"));
 
     // The settings that were written repeat the run.
     let again = dir.path().join("c");
@@ -90,7 +95,20 @@ fn every_method_runs_and_the_same_seed_gives_the_same_report() {
     let joint = dir.path().join("joint");
     let a = dir.path().join("a");
     succeeds(&["report", a.to_str().unwrap(), again.to_str().unwrap(), "--out", joint.to_str().unwrap()]);
-    assert!(joint.join("index.html").exists());
+    page_is_whole(&joint.join("index.html"));
+}
+
+/// The page has its pictures, asks for nothing from elsewhere, and is small enough to send around.
+fn page_is_whole(path: &Path) {
+    let page = fs::read_to_string(path).unwrap();
+    for id in ["cost", "curves", "maps", "similarities", "spectra", "galleries", "confusions"] {
+        assert!(page.contains(&format!("id=\"{id}\"")), "{id}");
+    }
+    assert!(page.contains("data-thumb=\"t0-") && page.contains("url(\"data:image/png;base64,"));
+    for foreign in ["src=", "href=", "@import", "http:", "https:", "<link"] {
+        assert!(!page.contains(foreign), "{foreign}");
+    }
+    assert!(page.len() < 5_000_000, "{} bytes", page.len());
 }
 
 #[test]

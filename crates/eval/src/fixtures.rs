@@ -3,12 +3,25 @@
 use nearfar_core::matrix::Matrix;
 use serde_json::Value;
 
+/// The folder of the values that ship.
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden");
+
 /// The golden file `name`, from `GOLDEN_DIR` or the workspace's `fixtures/golden`.
 pub(crate) fn golden(name: &str) -> Value {
-    let folder = std::env::var("GOLDEN_DIR")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden").to_owned());
-    let path = format!("{folder}/{name}");
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
+    let folder = std::env::var("GOLDEN_DIR").unwrap_or_else(|_| SHIPPED.to_owned());
+    read(&format!("{folder}/{name}"))
+}
+
+/// Statistics of scipy and statsmodels, made by a script of their own: a `GOLDEN_DIR` without them leaves the
+/// workspace's in force.
+pub(crate) fn statistics() -> Value {
+    let other = std::env::var("GOLDEN_DIR").map(|folder| format!("{folder}/stats.json")).ok();
+    let other = other.filter(|path| std::path::Path::new(path).exists());
+    read(&other.unwrap_or_else(|| format!("{SHIPPED}/stats.json")))
+}
+
+fn read(path: &str) -> Value {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("cannot parse {path}: {error}"))
 }
 

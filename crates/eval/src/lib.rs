@@ -13,7 +13,7 @@
 //! | what can a linear classifier read? | [`probe`] | accuracy, penalty chosen on validation rows |
 //! | do clusters find the classes again? | [`clustering`](mod@clustering) | NMI, AMI |
 //! | how is the space used? | [`geometry`], [`spectrum`] | alignment, uniformity, std, class separation, effective rank, rho |
-//! | is a difference real? | [`stats`] | t intervals, paired tests, bootstrap |
+//! | is a difference real? | [`stats`] | t intervals, bootstrap, paired tests, Holm, Friedman, power |
 //!
 //! Definitions are those of pytorch-metric-learning unless a name says otherwise. Results do not depend on the number
 //! of threads; ties go to the smaller index; bad input is an [`EvalError`], never a panic.

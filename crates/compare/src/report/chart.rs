@@ -1,6 +1,6 @@
 //! Geometry of the bar chart in the HTML page.
 
-use super::table::{Line, Table};
+use super::table::{Line, Table, goals};
 
 /// Width of the drawing in its own units.
 const WIDTH: f64 = 760.0;
@@ -18,12 +18,6 @@ const RIGHT: f64 = 60.0;
 const CHAR: f64 = 7.0;
 /// Longest label drawn, in characters.
 const LONGEST: usize = 36;
-
-/// Scores drawn if there are: one of retrieval, one of transfer, the preferred ones first.
-const DRAWN: [&[&str]; 2] = [
-    &["retrieval.seen.map_at_r", "retrieval.seen.recall_at_1", "retrieval.unseen.map_at_r"],
-    &["transfer.unseen.linear_probe", "transfer.seen.linear_probe", "transfer.unseen.few_shot_5", "transfer.seen.knn"],
-];
 
 /// A horizontal bar chart of shares between 0 and 1.
 #[derive(Debug)]
@@ -68,9 +62,7 @@ pub(super) struct Bar {
 
 /// The chart of a table, if it has a score to draw.
 pub(super) fn chart(table: &Table<'_>) -> Option<Chart> {
-    let position = |name: &&str| table.columns.iter().position(|column| column == name);
-    let preferred = DRAWN.iter().filter_map(|names| names.iter().find_map(position));
-    let mut columns: Vec<usize> = preferred.collect();
+    let mut columns: Vec<usize> = goals(&table.columns).into_iter().flatten().collect();
     if columns.is_empty() {
         columns.extend(table.columns.iter().position(|column| column.contains('.')));
     }

@@ -2,17 +2,19 @@
 
 use super::verdict::Ruling;
 use nearfar_eval::stats;
-use statrs::distribution::{ContinuousCDF, StudentsT};
 use std::collections::BTreeMap;
 
 /// One value for each seed.
 pub(super) type Seeds = BTreeMap<u64, f64>;
 
-/// Confidence of every interval in a report.
-const CONFIDENCE: f64 = 0.95;
+/// Level of every test in a report; intervals have the confidence of its complement, 95 %.
+pub(super) const LEVEL: f64 = 0.05;
+
+/// Chance with which the seeds that a report asks for find a difference that is there.
+pub(super) const POWER: f64 = 0.8;
 
 /// Differences below this are rounding of sums: scores are ratios of counts far coarser than it.
-const ROUNDING: f64 = 1e-9;
+pub(super) const ROUNDING: f64 = 1e-9;
 
 /// No one repeats a run more often than this to settle a small difference.
 pub(super) const MOST_SEEDS: usize = 50;
@@ -23,19 +25,39 @@ pub(super) struct Estimate {
     pub mean: f64,
     /// Lower and upper end of the 95 % interval. One seed has none: a width of zero would claim certainty.
     pub interval: Option<(f64, f64)>,
+    /// How likely a true value of zero gives a mean at least this far from it; absent with one seed.
+    pub p_value: Option<f64>,
     /// Seeds behind it; without pairs, those of the side with the fewest.
     pub seeds: usize,
     /// Whether differences were taken seed by seed.
     pub paired: bool,
+    /// Standard error of the mean; zero with one seed.
+    error: f64,
 }
 
 impl Estimate {
     /// Mean and Student-t interval of finite values, if there are any.
     pub fn of(values: &[f64]) -> Option<Self> {
         let mean = mean(values)?;
+        let seeds = values.len();
         // Only too few values are refused: those of a report are finite.
-        let interval = stats::t_interval(values, CONFIDENCE).ok().map(|interval| (interval.low, interval.high));
-        Some(Self { mean, interval, seeds: values.len(), paired: true })
+        let error = stats::sample_sd(values).map_or(0.0, |sd| sd / (seeds as f64).sqrt());
+        Some(Self { seeds, paired: true, ..Self::with_error(mean, error, seeds as f64 - 1.0) })
+    }
+
+    /// Interval and p-value of a mean with this standard error; neither without degrees of freedom.
+    fn with_error(mean: f64, error: f64, degrees_of_freedom: f64) -> Self {
+        let half = stats::t_quantile(LEVEL / 2.0, degrees_of_freedom).ok().map(|t| t * error);
+        // What is rounding is no difference, however small its spread.
+        let t = if mean.abs() <= ROUNDING { 0.0 } else { mean / error };
+        Self {
+            mean,
+            interval: half.map(|half| (mean - half, mean + half)),
+            p_value: half.and_then(|_| stats::t_p_value(t, degrees_of_freedom).ok()),
+            seeds: 0,
+            paired: false,
+            error,
+        }
     }
 
     /// The weighted sum of several scores, for example `1 a - 1 b`: seed by seed over the seeds that all share, if
@@ -67,9 +89,13 @@ impl Estimate {
             }
         }
         let seeds = terms.iter().map(|(_, seeds)| seeds.len()).min()?;
-        let half = if variance > 0.0 { t_quantile(variance * variance / spread) * variance.sqrt() } else { 0.0 };
-        let interval = (seeds >= 2).then_some((total - half, total + half));
-        Some(Self { mean: total, interval, seeds, paired: false })
+        // One seed on a side has no spread: then there are no degrees of freedom either.
+        let degrees_of_freedom = match seeds {
+            0 | 1 => 0.0,
+            _ if variance > 0.0 => variance * variance / spread,
+            more => more as f64 - 1.0,
+        };
+        Some(Self { seeds, ..Self::with_error(total, variance.sqrt(), degrees_of_freedom) })
     }
 
     /// Supported if the interval lies above zero, refuted if below, else undecided.
@@ -81,12 +107,16 @@ impl Estimate {
         }
     }
 
-    /// Seeds after which the interval would exclude zero if mean and spread stayed as they are.
+    /// Seeds with which a test would find the difference, with a chance of [`POWER`], if mean and spread stayed as they
+    /// are; more than there are now.
     pub fn seeds_to_decide(&self) -> Option<usize> {
-        let (low, high) = self.interval?;
-        let sd = (high - low) / 2.0 * (self.seeds as f64).sqrt() / t_quantile((self.seeds - 1) as f64);
-        let half = |seeds: usize| t_quantile((seeds - 1) as f64) * sd / (seeds as f64).sqrt();
-        (self.seeds + 1..=MOST_SEEDS).find(|&seeds| half(seeds) < self.mean.abs() - ROUNDING)
+        self.interval?;
+        let sd = self.error * (self.seeds as f64).sqrt();
+        if self.mean.abs() <= ROUNDING || sd <= 0.0 {
+            return None;
+        }
+        let needed = stats::pairs_needed(self.mean / sd, LEVEL, POWER, MOST_SEEDS).ok()??;
+        Some(needed.max(self.seeds + 1)).filter(|seeds| *seeds <= MOST_SEEDS)
     }
 }
 
@@ -102,13 +132,6 @@ pub(super) fn tied(a: &Seeds, b: &Seeds) -> bool {
 /// Arithmetic mean, if there is a value.
 pub(super) fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-}
-
-/// The `t` that is exceeded with a chance of 2.5 %.
-fn t_quantile(degrees_of_freedom: f64) -> f64 {
-    StudentsT::new(0.0, 1.0, degrees_of_freedom)
-        .expect("two values give at least one degree of freedom")
-        .inverse_cdf(1.0 - (1.0 - CONFIDENCE) / 2.0)
 }
 
 #[cfg(test)]
@@ -139,8 +162,10 @@ mod tests {
         assert_eq!((found.seeds, found.paired, found.ruling()), (3, true, Ruling::Undecided));
         let (low, high) = found.interval.unwrap();
         assert!((low + 0.048_414).abs() < 1e-6 && (high - 0.448_414).abs() < 1e-6, "{low} {high}");
-        // t(3) * 0.1 / sqrt(4) = 3.182446 * 0.05 = 0.159122 < 0.2.
-        assert_eq!(found.seeds_to_decide(), Some(4));
+        // A mean of two deviations: statsmodels' solve_power says 4.22 pairs.
+        assert_eq!(found.seeds_to_decide(), Some(5));
+        // t = 2 sqrt(3) with two degrees of freedom: p = 1 - t / sqrt(2 + t^2).
+        assert!((found.p_value.unwrap() - (1.0 - (12.0f64 / 14.0).sqrt())).abs() < 1e-9);
         assert!(tied(&a, &b));
     }
 
@@ -162,6 +187,7 @@ mod tests {
         let (a, b) = (seeds(&[(1, 0.9)]), seeds(&[(1, 0.1)]));
         let found = Estimate::combine(&[(1.0, &a), (-1.0, &b)]).unwrap();
         assert_eq!((found.interval, found.seeds, found.ruling()), (None, 1, Ruling::Undecided));
+        assert_eq!(found.p_value, None);
         assert!((found.mean - 0.8).abs() < 1e-12);
         assert_eq!(found.seeds_to_decide(), None);
         assert!(!tied(&a, &b) && tied(&a, &a));
@@ -176,6 +202,7 @@ mod tests {
         let b = seeds(&[(1, 0.3), (2, 0.7)]);
         let found = Estimate::combine(&[(1.0, &a), (-1.0, &b)]).unwrap();
         assert_eq!((found.ruling(), found.seeds_to_decide()), (Ruling::Undecided, None));
+        assert_eq!(found.p_value, Some(1.0));
         assert!(tied(&a, &b));
     }
 

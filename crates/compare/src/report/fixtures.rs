@@ -1,6 +1,9 @@
 //! Reports that the tests share.
 
-use super::{Budget, Cost, DatasetInfo, Paradigm, Report, Row, Status};
+use super::{
+    Budget, Confused, Cost, DatasetInfo, FigureSet, Figures, MethodFigures, Paradigm, Png, Query, Report, Row, Shown,
+    Similarities, Status,
+};
 use std::collections::BTreeMap;
 
 /// A finished row with these scores.
@@ -24,6 +27,7 @@ pub(super) fn row(method: &str, paradigm: Paradigm, seed: u64, scores: &[(&str, 
         notes: Vec::new(),
         checkpoint: None,
         curve: Vec::new(),
+        bootstrap: BTreeMap::new(),
     }
 }
 
@@ -82,5 +86,41 @@ pub(super) fn head_to_head() -> Report {
             .unwrap_or_default(),
         rows,
         ..Report::default()
+    }
+}
+
+/// The pictures of two methods of [`head_to_head`].
+pub(super) fn figures() -> Figures {
+    let points: Vec<Shown> = [(3, 0), (7, 1), (9, 0)].map(|(item, class)| Shown { item, class }).into();
+    let method = |name: &str| MethodFigures {
+        method: name.into(),
+        seed: 1,
+        map: vec![[0.5, -0.25], [-1.0, 0.5], [0.25, 0.0]],
+        explained: vec![0.6, 0.25],
+        spectrum: vec![1.0, 0.5, 0.05],
+        similarities: Some(Similarities {
+            measure: "cosine similarity".into(),
+            low: -1.0,
+            high: 1.0,
+            positives: vec![0.0, 0.1, 0.3, 0.6],
+            negatives: vec![0.6, 0.3, 0.1, 0.0],
+        }),
+        gallery: vec![Query {
+            place: "worst".into(),
+            score: 0.5,
+            query: points[0],
+            neighbors: vec![points[1], points[2]],
+        }],
+        confused: vec![Confused { class: 0, taken_for: 1, count: 3, of: 12 }],
+    };
+    let thumbnails = [(3, Png::new(&[1, 2, 3])), (7, Png::new(&[4, 5, 6]))].into();
+    Figures {
+        sets: vec![FigureSet {
+            run: String::new(),
+            classes: vec!["cat".into(), "<script>dog".into()],
+            methods: ["triplet", "simclr"].map(method).into(),
+            points: points.clone(),
+            thumbnails,
+        }],
     }
 }

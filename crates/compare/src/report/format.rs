@@ -42,6 +42,11 @@ pub(super) fn percent(share: f64) -> String {
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
+/// A p-value.
+pub(super) fn probability(p: f64) -> String {
+    if p < 0.001 { "< 0.001".to_owned() } else { plain(p) }
+}
+
 /// Three digits; what rounds to zero has no sign.
 fn plain(value: f64) -> String {
     let text = format!("{value:.DIGITS$}");
@@ -69,6 +74,7 @@ mod tests {
 
     #[test]
     fn differences_and_shares() {
+        assert_eq!((probability(0.0004), probability(0.04)), ("< 0.001".to_owned(), "0.040".to_owned()));
         assert_eq!(interval(-0.0101, 0.12), "[-0.010, +0.120]");
         assert_eq!((signed(-0.0001), signed(0.0001)), ("0.000".to_owned(), "0.000".to_owned()));
         let shares: Vec<_> = [0.01, 0.07, 0.125, 1.0, 0.5].map(percent).into();

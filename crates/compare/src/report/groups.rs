@@ -26,6 +26,11 @@ impl Group<'_> {
         self.rows.iter().flat_map(|row| row.metrics()).collect()
     }
 
+    /// The finished rows, one a seed.
+    pub fn rows(&self) -> &[&Row] {
+        &self.rows
+    }
+
     fn belongs(&self, row: &Row) -> bool {
         (self.run, self.method, self.paradigm) == (row.run.as_str(), row.method.as_str(), row.paradigm)
             && *self.axes == row.axes

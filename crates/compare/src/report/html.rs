@@ -1,11 +1,12 @@
-//! `index.html`: one page without scripts, fonts or anything else from elsewhere.
+//! `index.html`: one page that loads nothing from elsewhere. Its only script shows the picture of a point of a map.
 
 use super::{
-    Paradigm, Report, ReportError, Summary, Verdict,
+    Figures, Paradigm, Recommendation, Report, ReportError, Summary, Verdict,
     chart::{Chart, chart},
     definitions,
     facts::{self, Facts},
-    format::{interval, number, signed, with_half},
+    format::{interval, number, probability, signed, with_half},
+    gallery,
     table::{LEGEND, Line, Table, tables},
     verdict::Part,
 };
@@ -15,11 +16,11 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 const NAME: &str = "page.html";
 
 /// The whole report as a page.
-pub(super) fn render(report: &Report) -> Result<String, ReportError> {
-    page(report).map_err(|error| ReportError::Render { file: "index.html", reason: format!("{error:#}") })
+pub(super) fn render(report: &Report, pictures: &Figures) -> Result<String, ReportError> {
+    page(report, pictures).map_err(|error| ReportError::Render { file: "index.html", reason: format!("{error:#}") })
 }
 
-fn page(report: &Report) -> Result<String, minijinja::Error> {
+fn page(report: &Report, pictures: &Figures) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.add_template(NAME, include_str!("page.html.jinja"))?;
@@ -34,6 +35,13 @@ fn page(report: &Report) -> Result<String, minijinja::Error> {
     let remarks: Vec<Value> = facts::remarks(report).iter().map(|remark| marked(remark)).collect();
     environment.get_template(NAME)?.render(context! {
         title => facts::title(report),
+        thumbnails => gallery::thumbnails(pictures),
+        recommendation => report.recommendation.iter().map(recommendation).collect::<Vec<_>>(),
+        comparisons => gallery::comparisons(report),
+        bootstraps => gallery::bootstraps(report),
+        figures => gallery::figures(report, pictures),
+        galleries => gallery::galleries(pictures),
+        confusions => gallery::confusions(pictures),
         verdicts => report.verdicts.iter().map(verdict).collect::<Vec<_>>(),
         tables => tables,
         legend => LEGEND,
@@ -45,12 +53,21 @@ fn page(report: &Report) -> Result<String, minijinja::Error> {
     })
 }
 
+fn recommendation(advice: &Recommendation) -> Value {
+    context! {
+        run => advice.run.as_str(),
+        sentences => advice.sentences.as_slice(),
+        would_change => advice.would_change.iter().map(|reason| marked(reason)).collect::<Vec<_>>(),
+    }
+}
+
 fn verdict(verdict: &Verdict) -> Value {
     context! {
         topic => verdict.topic(),
         run => verdict.run.as_str(),
         ruling => verdict.verdict.name(),
         effect => verdict.effect_text(),
+        p => verdict.p_holm.map(probability),
         claim => verdict.claim.as_str(),
         evidence => marked(&verdict.evidence),
         parts => verdict.parts.iter().map(part).collect::<Vec<_>>(),
@@ -169,13 +186,16 @@ fn pairs(facts: &Facts) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixtures::{head_to_head, row};
+    use crate::report::{
+        Bootstrap,
+        fixtures::{figures, head_to_head, row},
+    };
 
     fn page_of(change: impl FnOnce(&mut Report)) -> String {
         let mut report = head_to_head();
         change(&mut report);
         report.summarize();
-        render(&report).unwrap()
+        render(&report, &Figures::default()).unwrap()
     }
 
     #[test]
@@ -223,13 +243,44 @@ mod tests {
         ] {
             assert!(page.contains(part), "no {part} in\n{page}");
         }
-        assert_eq!(page.matches("<svg").count(), 1);
+        // Bars, two rankings, two drawings of cost.
+        assert_eq!(page.matches("<svg").count(), 5);
         assert_eq!(page.matches("class=\"interval\"").count(), 10);
+        assert_eq!(page.matches("<figure>").count(), page.matches("<figcaption>").count());
+        // The answer comes first.
+        let at = |part: &str| page.find(part).unwrap_or_else(|| panic!("no {part}"));
+        assert!(at("use triplet (metric;") < at("id=\"scores\"") && at("id=\"scores\"") < at("id=\"verdicts\""));
+    }
+
+    #[test]
+    fn pictures_are_shown_and_escaped() {
+        let mut report = head_to_head();
+        let found = Bootstrap { queries: [0.75, 0.85], classes: Some([0.6, 0.9]) };
+        report.rows[3].bootstrap.insert("retrieval.seen.map_at_r".into(), found);
+        report.summarize();
+        let page = render(&report, &figures()).unwrap();
+        for part in [
+            ".t0-3{background-image:url(\"data:image/png;base64,AQID\")}",
+            "data-item=\"0-7\" data-name=\"&lt;script&gt;dog\"",
+            "<span class=\"shown wrong\"><span class=\"thumb t0-7\" role=\"img\" aria-label=\"wrong: &lt;script&gt;",
+            "<span class=\"shown right\"><span class=\"thumb \" role=\"img\" aria-label=\"right: cat\">",
+            "worst, average precision 0.500",
+            "<td>25 %</td><td>3 of 12</td>",
+            "<td>0.750 to 0.850</td><td>0.600 to 0.900</td>",
+        ] {
+            assert!(page.contains(part), "no {part} in\n{page}");
+        }
+        assert_eq!(page.matches("<script").count(), 1);
+        for foreign in ["src=", "href=", "@import", "http", "<link"] {
+            assert!(!page.contains(foreign), "{foreign}");
+        }
+        assert_eq!(page.matches("url(").count(), page.matches("url(\"data:image/png;base64,").count());
+        assert_eq!(page.matches("<figure>").count(), page.matches("<figcaption>").count());
     }
 
     #[test]
     fn an_empty_report_is_a_page() {
-        let page = render(&Report::default()).unwrap();
+        let page = render(&Report::default(), &Figures::default()).unwrap();
         assert!(page.contains("No method came to its end"));
     }
 

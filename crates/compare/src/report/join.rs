@@ -1,36 +1,49 @@
 //! One report over several runs.
 
-use super::{Budget, DatasetInfo, Failure, Report, ReportError, Row, RunInfo, SCHEMA, facts, groups::distinct};
+use super::{
+    Budget, DatasetInfo, Failure, Figures, Report, ReportError, Row, RunInfo, SCHEMA, facts, groups::distinct,
+};
+use std::collections::BTreeMap;
 
 /// Puts the rows of several reports together, each labelled with its run: data set and encoder. One report alone comes
 /// back as it is, summarised anew.
 ///
 /// Reports of the same data, encoder and epochs become one run, so that methods trained apart, or sweeps, are compared
 /// with each other. If they repeat a method with the same setting and seed, they stay apart under numbered labels:
-/// counting a seed twice would narrow every interval. Checkpoints are not taken over, as their paths belong to their
-/// own report.
+/// counting a seed twice would narrow every interval. Pictures go with their rows. Checkpoints are not taken over, as
+/// their paths belong to their own report.
 ///
 /// # Errors
 /// When there is no report, or one has another schema.
-pub fn join(mut reports: Vec<Report>) -> Result<Report, ReportError> {
-    if let Some(other) = reports.iter().find(|report| report.schema != SCHEMA) {
+pub fn join(mut parts: Vec<(Report, Figures)>) -> Result<(Report, Figures), ReportError> {
+    if let Some((other, _)) = parts.iter().find(|(report, _)| report.schema != SCHEMA) {
         let origin = format!("the report of {}", facts::title(other));
         return Err(ReportError::Schema { origin, found: other.schema.to_string(), expected: SCHEMA });
     }
-    let mut report = match reports.len() {
+    let (mut report, figures) = match parts.len() {
         0 => return Err(ReportError::NothingToJoin),
-        1 => reports.remove(0),
+        1 => parts.remove(0),
         _ => {
             let mut joined = Joined::default();
-            for mut report in reports {
+            let mut sets = Vec::new();
+            for (mut report, figures) in parts {
                 joined.notes.append(&mut report.notes);
-                pieces(report).into_iter().for_each(|piece| joined.add(piece));
+                // The pictures of one run have no label; its only piece has.
+                let single = report.runs.is_empty();
+                let labels: BTreeMap<String, String> = pieces(report)
+                    .into_iter()
+                    .map(|piece| {
+                        let old = if single { String::new() } else { piece.info.label.clone() };
+                        (old, joined.add(piece))
+                    })
+                    .collect();
+                sets.extend(figures.relabelled(|run| labels.get(run).cloned()));
             }
-            joined.into_report()
+            (joined.into_report(), Figures { sets })
         }
     };
     report.summarize();
-    Ok(report)
+    Ok((report, figures))
 }
 
 /// One run of a report.
@@ -81,7 +94,8 @@ struct Joined {
 }
 
 impl Joined {
-    fn add(&mut self, piece: Piece) {
+    /// Takes over the rows of a piece and returns the label that they stand under.
+    fn add(&mut self, piece: Piece) -> String {
         let mut label = piece.info.label.clone();
         let mut number = 1;
         while !self.fits(&piece, &label) {
@@ -96,6 +110,7 @@ impl Joined {
         let rows = piece.rows.into_iter().map(|row| Row { run: label.clone(), checkpoint: None, ..row });
         self.rows.extend(rows);
         self.failures.extend(piece.failures.into_iter().map(|failure| Failure { run: label.clone(), ..failure }));
+        label
     }
 
     /// Whether the rows may stand under this label: it is free, or its run is the same and repeats none of them.
@@ -170,10 +185,28 @@ mod tests {
     use super::*;
     use crate::report::{
         Paradigm,
-        fixtures::{at, head_to_head, seeds},
+        fixtures::{at, figures, head_to_head, seeds},
     };
 
     const SCORE: &str = "transfer.seen.knn";
+
+    /// Without pictures.
+    fn join(reports: Vec<Report>) -> Result<Report, ReportError> {
+        super::join(reports.into_iter().map(|report| (report, Figures::default())).collect()).map(|(report, _)| report)
+    }
+
+    #[test]
+    fn pictures_go_with_their_rows() {
+        let simclr = seeds("simclr", Paradigm::Contrastive, SCORE, &[0.5, 0.6]);
+        let parts = ["a", "b", "a"].map(|name| (report(name, simclr.clone()), figures()));
+        let (joined, pictures) = super::join(parts.into()).unwrap();
+        let runs: Vec<_> = pictures.sets.iter().map(|set| set.run.as_str()).collect();
+        assert_eq!(runs, ["a/conv4", "b/conv4", "a/conv4 (2)"]);
+        // Joined again, they follow their new labels.
+        let again = super::join(vec![(joined, pictures), (report("c", simclr), figures())]).unwrap().1;
+        let runs: Vec<_> = again.sets.iter().map(|set| set.run.as_str()).collect();
+        assert_eq!(runs, ["a/conv4", "b/conv4", "a/conv4 (2)", "c/conv4"]);
+    }
 
     fn report(name: &str, rows: Vec<Row>) -> Report {
         let mut report = Report { rows, ..head_to_head() };

@@ -1,18 +1,81 @@
 //! `report.md`.
 
 use super::{
-    Report, Summary, Verdict,
+    Comparison, Ranking, Recommendation, Report, Summary, Verdict,
     facts::{self, Facts},
-    format::{number, with_half},
+    format::{interval, number, probability, signed, with_half},
     table::{Cell, LEGEND, Table, tables},
 };
 
-/// The whole report: verdicts, head-to-head, all scores, what was run, definitions.
+/// The whole report: recommendation, verdicts, head-to-head, all scores, what was run, definitions.
 pub(super) fn render(report: &Report) -> String {
     let title = format!("# Metric or contrastive learning: {}", escape(&facts::title(report)));
-    let sections =
-        [title, verdicts(report), scores(report), remarks(report), summary(report), setup(report), definitions(report)];
+    let sections = [
+        title,
+        recommendation(report),
+        verdicts(report),
+        scores(report),
+        comparisons(report),
+        remarks(report),
+        summary(report),
+        setup(report),
+        definitions(report),
+    ];
     sections.into_iter().filter(|section| !section.is_empty()).collect::<Vec<_>>().join("\n\n") + "\n"
+}
+
+fn recommendation(report: &Report) -> String {
+    let item = |advice: &Recommendation| {
+        let run = if advice.run.is_empty() { String::new() } else { format!("**{}** ", escape(&advice.run)) };
+        let change: Vec<_> = advice.would_change.iter().map(|reason| format!("- {}", escape(reason))).collect();
+        let sentences = escape(&advice.sentences.join(" "));
+        format!("{run}{sentences}\n\nWhat would change it:\n\n{}", change.join("\n"))
+    };
+    let items: Vec<_> = report.recommendation.iter().map(item).collect();
+    if items.is_empty() { String::new() } else { format!("## Recommendation\n\n{}", items.join("\n\n")) }
+}
+
+/// The best of each goal against every other, and the average ranks.
+fn comparisons(report: &Report) -> String {
+    if report.comparisons.is_empty() {
+        return String::new();
+    }
+    let joined = report.comparisons.iter().any(|comparison| !comparison.run.is_empty());
+    let line = |comparison: &Comparison| {
+        let ends = comparison.ci95_low.zip(comparison.ci95_high);
+        let cells = [
+            escape(&comparison.score),
+            escape(&comparison.best),
+            escape(&comparison.method),
+            signed(comparison.lead),
+            ends.map_or_else(|| "-".to_owned(), |(low, high)| interval(low, high)),
+            comparison.p_holm.map_or_else(|| "-".to_owned(), probability),
+            comparison.outcome.name().to_owned(),
+            comparison.seeds_needed.map_or_else(|| "-".to_owned(), |seeds| seeds.to_string()),
+        ];
+        joined.then(|| escape(&comparison.run)).into_iter().chain(cells).collect::<Vec<_>>()
+    };
+    let heading = ["score", "best", "against", "lead", "95 % interval", "p (Holm)", "outcome", "seeds needed"];
+    let mut rows = vec![joined.then_some("run").into_iter().chain(heading).map(str::to_owned).collect::<Vec<_>>()];
+    rows.extend(report.comparisons.iter().map(line));
+    let ranks: Vec<_> = report.rankings.iter().map(ranking).collect();
+    let ranks = if ranks.is_empty() { String::new() } else { format!("\n\n{}", ranks.join("\n")) };
+    format!("## Who is ahead\n\n{}{ranks}", grid(&rows, if joined { 4 } else { 3 }))
+}
+
+fn ranking(ranking: &Ranking) -> String {
+    let names: Vec<_> =
+        ranking.methods.iter().map(|ranked| format!("{} {:.2}", escape(&ranked.method), ranked.rank)).collect();
+    let run = if ranking.run.is_empty() { String::new() } else { format!("{}, ", escape(&ranking.run)) };
+    format!(
+        "- Average ranks, {run}{} over {} {}: {}; critical difference {:.2} (Nemenyi), p = {} (Friedman).",
+        escape(&ranking.score),
+        ranking.blocks,
+        ranking.over,
+        names.join(", "),
+        ranking.critical_difference,
+        probability(ranking.p_value)
+    )
 }
 
 fn verdicts(report: &Report) -> String {
@@ -203,8 +266,10 @@ mod tests {
             sections,
             [
                 "# Metric or contrastive learning: &lt;script&gt;alert('x')&lt;/script&gt; &amp; \\| \"shapes\"/conv4",
+                "## Recommendation",
                 "## Verdicts",
                 "## Scores",
+                "## Who is ahead",
                 "## All scores",
                 "## What was run",
                 "## Definitions",
@@ -212,6 +277,9 @@ mod tests {
         );
         assert!(!page.contains("<script"));
         assert!(page.contains("- **goal: supported**, +0.200 [+0.200, +0.200]."), "{page}");
+        assert!(page.contains("| retrieval.seen.map_at_r | triplet | siamese | +0.100 | [+0.100, +0.100] | < 0.001 |"));
+        assert!(page.contains("Average ranks, retrieval.seen.map_at_r over 3 seeds: triplet 1.00, siamese 2.00,"));
+        assert!(page.contains("- Another number of labels: not measured"));
         assert!(page.contains("- Classes: 10 (7 seen, 3 unseen); unseen: cat, &lt;script&gt;dog, ship"));
         assert!(page.contains("- data.images: 1000"));
         assert!(page.contains("- retrieval.\\*.map_at_r: Mean average precision at R"));

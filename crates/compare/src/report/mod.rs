@@ -1,35 +1,51 @@
 //! The result of a run: every score of every seed, and its writers.
 //!
 //! [`Report`] owns the raw values. Everything else follows from its rows: [`Report::summarize`] fills the means, the
-//! intervals, the verdicts and the definitions. The terminal table, `report.json`, `report.csv`, `report.md` and
-//! `index.html` are writers of the same struct.
+//! intervals, the verdicts, the comparisons, the recommendation and the definitions. The terminal table, `report.json`,
+//! `report.csv`, `report.md` and `index.html` are writers of the same struct. The page also shows [`Figures`], small
+//! samples of the embeddings that are kept beside the report.
 
+mod ahead;
+mod budget;
 mod chart;
 mod csv;
 mod definitions;
+mod drawings;
 mod error;
 mod estimate;
 mod facts;
+mod figures;
 #[cfg(test)]
 mod fixtures;
 mod format;
+mod gallery;
 mod groups;
 mod html;
+mod info;
 mod join;
 mod markdown;
+mod ranking;
+mod recommendation;
 mod row;
+mod standing;
 mod summary;
+mod svg;
 mod table;
 pub mod terminal;
 pub mod verdict;
 mod write;
 
+pub use ahead::Comparison;
 pub use error::ReportError;
+pub use figures::{Confused, FigureSet, Figures, MethodFigures, Png, Query, Shown, Similarities};
+pub use info::{Budget, DatasetInfo, Failure, RunInfo};
 pub use join::join;
-pub use row::{Cost, Paradigm, Row, Status};
+pub use ranking::Ranking;
+pub use recommendation::Recommendation;
+pub use row::{Bootstrap, Cost, Paradigm, Row, Status};
 pub use summary::Summary;
 pub use verdict::Verdict;
-pub use write::{check_writable, read, replace, write};
+pub use write::{check_writable, read, read_figures, replace, write};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -89,79 +105,15 @@ pub struct Report {
     /// The runs that were joined here; empty in the report of one run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RunInfo>,
-}
-
-/// The data of a run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DatasetInfo {
-    /// Name or path.
-    pub name: String,
-    /// Classes in all.
-    pub classes: usize,
-    /// Classes trained on.
-    pub seen_classes: usize,
-    /// Classes kept from training.
-    pub unseen_classes: usize,
-    /// Training items.
-    pub train: usize,
-    /// Validation items.
-    pub validation: usize,
-    /// Test items.
-    pub test: usize,
-    /// Names of the classes kept from training.
+    /// The best method of each goal against every other, derived from the rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unseen_class_names: Vec<String>,
-}
-
-/// What every trained method could spend.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Budget {
-    /// Passes over the training items.
-    pub epochs: usize,
-    /// Optimiser steps.
-    pub steps: usize,
-    /// Images drawn in all; the views of one image count as one.
-    pub images_seen: usize,
-    /// Images in a batch.
-    pub batch: usize,
-}
-
-/// A method that gave no row.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Failure {
-    /// Name of the method.
-    pub method: String,
-    /// Seed that it ran with.
-    pub seed: u64,
-    /// What went wrong and what to do.
-    pub error: String,
-    /// Label of the run in a joined report.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub run: String,
-}
-
-/// Where the rows of one run in a joined report come from. The fields are those of [`Report`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct RunInfo {
-    /// Label of its rows: data set and encoder.
-    pub label: String,
-    /// Version of `compare`.
-    pub version: String,
-    /// Command line.
-    pub command: String,
-    /// Backend.
-    pub backend: String,
-    /// Device.
-    pub device: String,
-    /// Encoder.
-    pub encoder: String,
-    /// Data.
-    pub dataset: DatasetInfo,
-    /// Budget.
-    pub budget: Budget,
-    /// Settings.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub settings: Map<String, Value>,
+    pub comparisons: Vec<Comparison>,
+    /// Average ranks over seeds and over runs, derived from the rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rankings: Vec<Ranking>,
+    /// Which method to use and what would change that, one for each run, derived from the rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recommendation: Vec<Recommendation>,
 }
 
 impl Default for Report {
@@ -184,17 +136,23 @@ impl Default for Report {
             failures: Vec::new(),
             notes: Vec::new(),
             runs: Vec::new(),
+            comparisons: Vec::new(),
+            rankings: Vec::new(),
+            recommendation: Vec::new(),
         }
     }
 }
 
 impl Report {
-    /// Fills the summary, the verdicts and the definitions from the rows. Call it after adding rows; calling it again
-    /// changes nothing. Numbers that are not finite become notes.
+    /// Fills the summary, the verdicts, the comparisons, the recommendation and the definitions from the rows. Call it
+    /// after adding rows; calling it again changes nothing. Numbers that are not finite become notes.
     pub fn summarize(&mut self) {
         self.rows.iter_mut().for_each(Row::clean);
         self.summary = summary::summarize(&self.rows);
         self.verdicts = verdict::verdicts(&self.rows);
+        self.comparisons = ahead::comparisons(self);
+        self.rankings = ranking::rankings(self);
+        self.recommendation = recommendation::recommendations(self);
         self.definitions = definitions::occurring(&self.rows);
     }
 

@@ -42,6 +42,19 @@ pub struct Row {
     /// Mean training loss of every epoch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub curve: Vec<f64>,
+    /// Intervals of scores that are means over queries, by the score's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bootstrap: BTreeMap<String, Bootstrap>,
+}
+
+/// 95 % percentile bootstrap intervals of one score of one row: what other test items would give. The interval over
+/// seeds says what other training would.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Bootstrap {
+    /// Both ends over queries.
+    pub queries: [f64; 2],
+    /// Both ends over whole classes; absent with one class.
+    pub classes: Option<[f64; 2]>,
 }
 
 /// What training a row cost.

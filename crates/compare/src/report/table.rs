@@ -1,17 +1,17 @@
 //! The head-to-head table, which the terminal, Markdown and HTML show in their own way.
 
 use super::{
-    Paradigm, Report,
-    definitions::{self, Better},
-    estimate::{Estimate, tied},
+    Paradigm, Report, definitions,
+    estimate::Estimate,
     groups::{Group, groups, label, runs},
+    standing::standing,
 };
 use std::collections::BTreeSet;
 
 /// Explains the mark of the best scores.
-pub(super) const LEGEND: &str = "* best of its column, and those that a paired t-test over the seeds (95 %) cannot \
-                                 tell from it. ± is half the 95 % interval over seeds; with one seed there is none, \
-                                 and any difference may be chance.";
+pub(super) const LEGEND: &str = "* best of its column, and those that paired t-tests over the seeds (95 %, Holm's \
+                                 correction over the column) cannot tell from it. ± is half the 95 % interval over \
+                                 seeds; with one seed there is none, and any difference may be chance.";
 
 /// Scores shown, in the order of the columns, each with its rank when there is room for few. `*` stands for a data set
 /// other than this one.
@@ -26,6 +26,12 @@ const HEADLINES: &[(&str, u8)] = &[
     ("transfer.unseen.few_shot_5", 5),
     ("transfer.*.linear_probe", 9),
     ("train_seconds", 6),
+];
+
+/// Scores that stand for the two goals if they occur: one of retrieval, one of transfer, the preferred ones first.
+const GOALS: [&[&str]; 2] = [
+    &["retrieval.seen.map_at_r", "retrieval.seen.recall_at_1", "retrieval.unseen.map_at_r"],
+    &["transfer.unseen.linear_probe", "transfer.seen.linear_probe", "transfer.unseen.few_shot_5", "transfer.seen.knn"],
 ];
 
 /// The head-to-head of one run.
@@ -74,6 +80,12 @@ pub(super) fn tables<'a>(report: &'a Report) -> Vec<Table<'a>> {
     runs(&report.rows).into_iter().map(table).filter(|table| !table.lines.is_empty()).collect()
 }
 
+/// The columns that stand for retrieval and for transfer, each if it occurs.
+pub(super) fn goals(columns: &[String]) -> [Option<usize>; 2] {
+    let position = |name: &&str| columns.iter().position(|column| column == name);
+    GOALS.map(|names| names.iter().find_map(position))
+}
+
 /// How soon a column goes when there is no room for it: the larger, the sooner.
 pub(super) fn rank(column: &str) -> u8 {
     let fits = |headline: &str| headline == column || other_data(headline, column);
@@ -107,14 +119,11 @@ fn column(groups: &[&Group<'_>], metric: &str) -> Vec<Option<Cell>> {
     let values: Vec<_> = groups.iter().map(|group| group.values(metric)).collect();
     let estimates: Vec<_> =
         values.iter().map(|seeds| Estimate::of(&seeds.values().copied().collect::<Vec<_>>())).collect();
-    let sign = match definitions::better(metric) {
-        Better::Higher => Some(1.0),
-        Better::Lower => Some(-1.0),
-        Better::Neither => None,
+    let standing = standing(groups, metric);
+    let marked = |i: usize| {
+        let tie = |i: usize| standing.as_ref().and_then(|standing| standing.others[i]).is_some_and(|other| other.tie);
+        standing.as_ref().is_some_and(|standing| standing.best == i) || tie(i)
     };
-    let means = estimates.iter().enumerate().filter_map(|(i, estimate)| Some((i, sign? * estimate.as_ref()?.mean)));
-    let best = means.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(i, _)| i);
-    let marked = |i: usize| best.is_some_and(|best| i == best || tied(&values[best], &values[i]));
     let cell = |(i, estimate): (usize, &Option<Estimate>)| {
         let Estimate { mean, interval, .. } = (*estimate)?;
         Some(Cell { mean, half: interval.map(|(low, high)| (high - low) / 2.0), best: marked(i) })
@@ -148,6 +157,13 @@ mod tests {
         assert!(tables[0].lines.iter().all(|line| !line.cells[2].unwrap().best), "costs are not ranked");
         // Deviation 0.01 over three seeds: 4.302653 * 0.01 / sqrt(3).
         assert!((tables[0].lines[1].cells[0].unwrap().half.unwrap() - 0.024_841).abs() < 1e-6);
+    }
+
+    #[test]
+    fn goals_that_occur() {
+        let report = head_to_head();
+        assert_eq!(goals(&tables(&report)[0].columns), [Some(0), Some(1)]);
+        assert_eq!(goals(&["clustering.seen.nmi".into(), "transfer.seen.knn".into()]), [None, Some(1)]);
     }
 
     #[test]

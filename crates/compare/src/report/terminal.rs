@@ -1,7 +1,7 @@
 //! The table and the verdicts on a terminal.
 
 use super::{
-    Paradigm, Report, facts,
+    Paradigm, Recommendation, Report, facts,
     format::with_half,
     table::{LEGEND, Line, Table, rank, tables},
     verdict::{Ruling, Verdict},
@@ -43,7 +43,7 @@ impl Style {
     }
 }
 
-/// The table of each run, the verdicts, what went wrong, and where the report lies; without a newline at the end.
+/// The table of each run, the recommendation, the verdicts, what went wrong, and where the report lies; without a newline at the end.
 pub fn render(report: &Report, location: &Path, style: Style) -> String {
     let mut blocks = Vec::new();
     let tables = tables(report);
@@ -56,6 +56,7 @@ pub fn render(report: &Report, location: &Path, style: Style) -> String {
     } else {
         blocks.push(wrap(LEGEND, "", style));
     }
+    blocks.extend(report.recommendation.iter().map(|advice| recommendation(advice, style)));
     let verdicts: Vec<_> = report.verdicts.iter().map(|verdict| verdict_text(verdict, style)).collect();
     if !verdicts.is_empty() {
         blocks.push(format!("{}\n{}", style.paint("1", "Verdicts"), verdicts.join("\n")));
@@ -127,6 +128,15 @@ fn cells(table: &Table<'_>, line: &Line, kept: &[usize]) -> Row {
     row
 }
 
+/// The advice and, behind it, what would change it.
+fn recommendation(advice: &Recommendation, style: Style) -> String {
+    let run = if advice.run.is_empty() { String::new() } else { format!(" ({})", printable(&advice.run)) };
+    let heading = style.paint("1", &format!("Recommendation{run}"));
+    let change = format!("What would change it: {}", advice.would_change.join(" "));
+    let lines = advice.sentences.iter().chain([&change]).map(|text| wrap(&printable(text), "  ", style));
+    format!("{heading}\n{}", lines.collect::<Vec<_>>().join("\n"))
+}
+
 fn verdict_text(verdict: &Verdict, style: Style) -> String {
     let ruling = verdict.verdict.name();
     let color = match verdict.verdict {
@@ -189,6 +199,9 @@ mod tests {
         find("0.800 ±0.025*");
         find("0.450 ±0.025 ");
         find("2.0 s ±0.0 s");
+        assert!(find("Recommendation") < find("Verdicts"));
+        find("  To find items of the trained classes again, use triplet (metric;");
+        find("What would change it: Another number of labels");
         find("  goal        supported");
         find("byol, seed 1: failed: no memory");
         assert!(text.ends_with("Report: runs/1/index.html"));

@@ -2,28 +2,33 @@
 //!
 //! Every verdict comes from the rows alone: a difference between the families with its 95 % interval over seeds, paired
 //! where both have the same seeds. It is supported when the interval lies above zero, refuted when below, and else
-//! undecided, with the run that would decide it. A family stands for its best method, chosen for each seed on the other
-//! seeds, so that luck on one seed cannot choose the method and count for it too.
+//! undecided, with the run that would decide it. Several claims are tested on the same rows, so that Holm's correction
+//! over all of them has the last word: a claim that it does not leave is undecided too.
+//!
+//! A family stands for its best method, chosen for each seed on the other seeds, so that luck on one seed cannot choose
+//! the method and count for it too.
 
 mod algorithms;
 mod family;
 mod goal;
+mod holm;
 mod sweep;
+mod words;
 
 use super::{
-    Paradigm, Row, Status,
+    Row, Status,
     axis::LABELS,
-    estimate::{Estimate, MOST_SEEDS},
-    format::{interval, number, signed},
+    estimate::Estimate,
+    format::{interval, signed},
     groups::runs,
 };
-use family::Best;
 use serde::{Deserialize, Serialize};
 use std::{
     cmp::Ordering,
     collections::BTreeMap,
     fmt::{self, Display},
 };
+use words::{advice, describe, sentences, weight};
 
 /// Scores on which both families can be compared, the preferred one first: what a classifier reads from frozen features
 /// is neither's training objective.
@@ -81,6 +86,12 @@ pub struct Verdict {
     /// The parts of a claim that says several things at once: it holds only if each does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
+    /// How likely no effect gives one at least this large; that of the part that decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p_value: Option<f64>,
+    /// The same after Holm's correction over all claims and parts measured in this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p_holm: Option<f64>,
 }
 
 /// One part of a claim.
@@ -98,14 +109,21 @@ pub struct Part {
     pub ci95_low: Option<f64>,
     /// Upper end.
     pub ci95_high: Option<f64>,
+    /// How likely no effect gives one at least this large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p_value: Option<f64>,
+    /// The same after Holm's correction over all claims and parts measured in this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p_holm: Option<f64>,
 }
 
 /// The four verdicts of every run in the rows, from the rows that came to their end.
 pub(super) fn verdicts(rows: &[Row]) -> Vec<Verdict> {
     let of_run = |run: &str| {
         let rows: Vec<&Row> = rows.iter().filter(|row| row.run == run && row.status == Status::Ok).collect();
-        let verdicts =
+        let mut verdicts =
             [goal::goal(&rows), sweep::supervision(&rows), sweep::training(&rows), algorithms::algorithms(&rows)];
+        holm::correct(&mut verdicts);
         verdicts.map(|verdict| Verdict { run: run.to_owned(), ..verdict })
     };
     runs(rows).into_iter().flat_map(of_run).collect()
@@ -141,6 +159,8 @@ impl Verdict {
             difference: Some(difference),
             run: String::new(),
             parts: Vec::new(),
+            p_value: estimate.and_then(|estimate| estimate.p_value),
+            p_holm: None,
         }
     }
 
@@ -163,53 +183,6 @@ impl Verdict {
             (None, _) => "not measured".to_owned(),
         }
     }
-}
-
-/// `a - b` in words: the families, their methods, means, the difference and what it rests on.
-fn describe(score: &str, a: (Paradigm, &Best<'_>), b: (Paradigm, &Best<'_>), difference: &Estimate) -> String {
-    let side = |(paradigm, best): (Paradigm, &Best<'_>)| {
-        format!("{paradigm} ({}) {}", best.methods.join(" or "), number(score, best.mean()))
-    };
-    format!("{score}: {}, {}, difference {}", side(a), side(b), weight(difference))
-}
-
-/// The estimate with its interval and the seeds behind it.
-fn weight(estimate: &Estimate) -> String {
-    let effect = signed(estimate.mean);
-    match (estimate.interval, estimate.paired) {
-        (Some((low, high)), true) => format!("{effect} {} over {} shared seeds", interval(low, high), estimate.seeds),
-        (Some((low, high)), false) => {
-            format!("{effect} {} over {} seeds that are not shared", interval(low, high), estimate.seeds)
-        }
-        (None, _) => format!("{effect} on one seed"),
-    }
-}
-
-/// What an undecided estimate lacks; empty for one that decides. `command` is the run that measured it.
-fn advice(estimate: &Estimate, command: &str) -> String {
-    if estimate.ruling() != Ruling::Undecided {
-        return String::new();
-    }
-    if estimate.interval.is_none() {
-        return format!(
-            "One seed gives no interval: `{command} --seeds 3`, with the other options as they were, decides."
-        );
-    }
-    match estimate.seeds_to_decide() {
-        Some(seeds) => format!(
-            "A tie: the interval holds 0. If the difference stays, about {seeds} seeds decide: `{command} --seeds \
-             {seeds}`."
-        ),
-        None => format!(
-            "A tie: the interval holds 0, and a difference this small would take more than {MOST_SEEDS} seeds. \
-             Treat the two as equal."
-        ),
-    }
-}
-
-/// Sentences with one space between them.
-fn sentences(parts: &[String]) -> String {
-    parts.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
 /// The rows that stand for their methods outside sweeps.
@@ -235,7 +208,10 @@ fn usual_setting<'a>(rows: &[&'a Row], method: &str) -> Option<&'a BTreeMap<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixtures::{at, head_to_head, seeds};
+    use crate::report::{
+        Paradigm,
+        fixtures::{at, head_to_head, seeds},
+    };
 
     const SCORE: &str = "retrieval.seen.map_at_r";
 
@@ -278,19 +254,5 @@ mod tests {
         let mut plain = rows(&[1.0, 0.1], "labels");
         plain.extend(seeds("triplet", Paradigm::Metric, SCORE, &[0.5, 0.6]));
         assert_eq!(usual(&plain), [Vec::<f64>::new(), Vec::new()]);
-    }
-
-    #[test]
-    fn advice_names_the_run() {
-        let one = Estimate::of(&[0.1]).unwrap();
-        assert!(advice(&one, "compare run").contains("`compare run --seeds 3`"));
-        let noisy = Estimate::of(&[0.1, 0.2, 0.3]).unwrap();
-        assert_eq!(
-            advice(&noisy, "compare run"),
-            "A tie: the interval holds 0. If the difference stays, about 4 seeds decide: `compare run --seeds 4`."
-        );
-        let equal = Estimate::of(&[0.1, -0.1]).unwrap();
-        assert!(advice(&equal, "compare run").contains("Treat the two as equal"));
-        assert_eq!(advice(&Estimate::of(&[0.1, 0.11, 0.12]).unwrap(), "compare run"), "");
     }
 }

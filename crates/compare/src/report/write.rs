@@ -1,6 +1,6 @@
 //! The files of a report: written whole or not at all, and read back.
 
-use super::{Report, ReportError, SCHEMA, csv, html, markdown};
+use super::{Figures, Report, ReportError, SCHEMA, csv, html, markdown};
 use serde::Deserialize;
 use serde_json::Value;
 use std::{
@@ -14,26 +14,38 @@ use std::{
 /// The file that all others can be made from again.
 const JSON: &str = "report.json";
 
-/// Writes `report.json`, `report.md`, `report.csv` and `index.html` into `dir`, which is made if it is not there. What
-/// is derived is derived anew, so that it fits the rows. Each file replaces its predecessor at once: a reader finds the
-/// old one or the new one, never a part, even if the process ends on the way.
+/// The samples behind the pictures of the page.
+const FIGURES: &str = "figures.json";
+
+/// Writes `report.json`, `report.md`, `report.csv`, `index.html` and, if there are pictures, `figures.json` into `dir`,
+/// which is made if it is not there. Without pictures, an old `figures.json` goes: it would belong to no row.
+///
+/// What is derived is derived anew, so that it fits the rows. Each file replaces its predecessor at once: a reader
+/// finds the old one or the new one, never a part, even if the process ends on the way.
 ///
 /// # Errors
 /// When the folder or a file cannot be written. The other files are written nevertheless.
-pub fn write(report: &Report, dir: &Path) -> Result<(), ReportError> {
+pub fn write(report: &Report, figures: &Figures, dir: &Path) -> Result<(), ReportError> {
     let mut report = report.clone();
     report.summarize();
     let json = serde_json::to_string_pretty(&report).map(|text| text + "\n");
-    let files = [
+    let mut files = vec![
         (JSON, json.map_err(|error| ReportError::Render { file: JSON, reason: error.to_string() })),
         ("report.csv", csv::render(&report)),
         ("report.md", Ok(markdown::render(&report))),
-        ("index.html", html::render(&report)),
+        ("index.html", html::render(&report, figures)),
     ];
+    if !figures.sets.is_empty() {
+        let json = serde_json::to_string(figures).map(|text| text + "\n");
+        files.push((FIGURES, json.map_err(|error| ReportError::Render { file: FIGURES, reason: error.to_string() })));
+    }
     make_folder(dir)?;
     let mut outcome = Ok(());
     for (name, text) in files {
         outcome = outcome.and(text.and_then(|text| replace(&dir.join(name), text.as_bytes())));
+    }
+    if figures.sets.is_empty() {
+        outcome = outcome.and(remove(&dir.join(FIGURES)));
     }
     outcome
 }
@@ -74,12 +86,35 @@ pub fn read(path: &Path) -> Result<Report, ReportError> {
     serde_json::from_str(&text).map_err(malformed)
 }
 
+/// Reads the pictures that lie beside the report of a folder, or beside the file itself; none if there is no such file.
+///
+/// # Errors
+/// When the file cannot be read or is damaged.
+pub fn read_figures(path: &Path) -> Result<Figures, ReportError> {
+    let path = if path.is_dir() { path.join(FIGURES) } else { path.with_file_name(FIGURES) };
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Figures::default()),
+        text => text.map_err(|source| ReportError::Read { path: path.clone(), source })?,
+    };
+    serde_json::from_str(&text).map_err(|source| ReportError::Malformed { path, source })
+}
+
 fn make_folder(dir: &Path) -> Result<(), ReportError> {
     fs::create_dir_all(dir).map_err(|source| ReportError::Write {
         action: "make the folder",
         path: dir.to_owned(),
         source,
     })
+}
+
+/// Removes a file, if there is one.
+fn remove(path: &Path) -> Result<(), ReportError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(ReportError::Write { action: "remove", path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Puts `content` at `path` by way of a file beside it: a rename within a folder is atomic.
@@ -109,7 +144,7 @@ fn temporary(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixtures::head_to_head;
+    use crate::report::fixtures::{figures, head_to_head};
 
     fn names(dir: &Path) -> Vec<String> {
         let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -125,8 +160,9 @@ mod tests {
         let mut report = head_to_head();
         report.rows[1].notes.push("a note".into());
         report.rows[1].checkpoint = Some("checkpoints/triplet-1".into());
-        write(&report, &out).unwrap();
+        write(&report, &Figures::default(), &out).unwrap();
         assert_eq!(names(&out), ["index.html", "report.csv", "report.json", "report.md"]);
+        assert_eq!(read_figures(&out).unwrap(), Figures::default());
         let mut found = read(&out).unwrap();
         assert_eq!(found.rows, report.rows);
         assert_eq!(read(&out.join("report.json")).unwrap(), found);
@@ -134,6 +170,20 @@ mod tests {
         found.summarize();
         report.summarize();
         assert_eq!(found, report);
+    }
+
+    #[test]
+    fn pictures_lie_beside_the_report() {
+        let dir = tempfile::tempdir().unwrap();
+        write(&head_to_head(), &figures(), dir.path()).unwrap();
+        assert!(names(dir.path()).contains(&"figures.json".to_owned()));
+        assert_eq!(read_figures(dir.path()).unwrap(), figures());
+        assert_eq!(read_figures(&dir.path().join("report.json")).unwrap(), figures());
+        write(&head_to_head(), &Figures::default(), dir.path()).unwrap();
+        assert_eq!(read_figures(dir.path()).unwrap(), Figures::default());
+        fs::write(dir.path().join("figures.json"), "{").unwrap();
+        let error = read_figures(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("figures.json is damaged"), "{error}");
     }
 
     #[test]
@@ -154,7 +204,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         // A folder in the place of a file cannot be replaced by a rename.
         fs::create_dir_all(dir.path().join("report.csv/full")).unwrap();
-        let error = write(&head_to_head(), dir.path()).unwrap_err().to_string();
+        let error = write(&head_to_head(), &Figures::default(), dir.path()).unwrap_err().to_string();
         assert!(error.contains("report.csv") && error.contains("--out"), "{error}");
         assert_eq!(names(dir.path()), ["index.html", "report.csv", "report.json", "report.md"]);
     }

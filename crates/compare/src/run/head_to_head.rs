@@ -3,6 +3,8 @@
 use super::{
     config::Config,
     features::Features,
+    figures::Frame,
+    memory,
     method::{Base, Deep, Linear, MethodName, Tuned},
     prepare::Prepared,
     progress::{Bar, catch_interrupt, interrupted},
@@ -11,7 +13,7 @@ use super::{
 use crate::{
     cli::RunArgs,
     failure::{Failure, failed, usage},
-    report::{self, Budget, Cost, DatasetInfo, Paradigm, Report, Row, Status, axis, terminal},
+    report::{self, Budget, Cost, DatasetInfo, Figures, MethodFigures, Paradigm, Report, Row, Status, axis, terminal},
 };
 use anyhow::anyhow;
 use burn::tensor::Device;
@@ -52,6 +54,11 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let data = Prepared::new(&config, &methods).map_err(|error| Failure { code: 2, error })?;
     data.encoder.init(data.shape, 0, &device).map_err(usage)?;
     report::check_writable(&out).map_err(usage)?;
+    // Pictures of an older run in the same folder belong to no row of this one.
+    let mut figures = match args.resume {
+        Some(_) => report::read_figures(&out).map_err(usage)?,
+        None => Figures::default(),
+    };
     config.write(&out)?;
     describe(&mut report, &config, &data, &backend.to_string(), &device);
 
@@ -76,7 +83,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
                 _ => report.rows.retain(|row| !done(&row)),
             }
             report.failures.retain(|f| f.method != name || f.seed != seed);
-            match runner.row(*method, seed) {
+            match runner.row(*method, seed, &mut figures) {
                 Ok(row) => report.rows.push(row),
                 Err(error) => {
                     let error = format!("{error:#}");
@@ -85,7 +92,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
                 }
             }
             report.summarize();
-            report::write(&report, &out).map_err(failed)?;
+            report::write(&report, &figures, &out).map_err(failed)?;
             if interrupted() {
                 return Err(failed(anyhow!("stopped; go on with: compare run --resume {}", out.display())));
             }
@@ -103,20 +110,18 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
 
 /// `compare report`.
 pub fn rewrite_report(dirs: &[PathBuf], out: Option<&Path>) -> Result<(), Failure> {
-    let mut reports = Vec::with_capacity(dirs.len());
+    let mut parts = Vec::with_capacity(dirs.len());
     for dir in dirs {
-        reports.push(report::read(dir).map_err(usage)?);
+        parts.push((report::read(dir).map_err(usage)?, report::read_figures(dir).map_err(usage)?));
     }
-    let (mut joint, out) = match (<[Report; 1]>::try_from(reports), out) {
-        (Ok([one]), out) => (one, out.unwrap_or(&dirs[0])),
-        (Err(_), None) => {
-            return Err(usage(anyhow!("a report over several runs needs a folder of its own: --out DIR")));
-        }
-        (Err(many), Some(out)) => (report::join(many).map_err(usage)?, out),
+    let out = match (dirs, out) {
+        (_, Some(out)) => out,
+        ([one], None) => one.as_path(),
+        _ => return Err(usage(anyhow!("a report over several runs needs a folder of its own: --out DIR"))),
     };
-    joint.summarize();
+    let (joint, figures) = report::join(parts).map_err(usage)?;
     report::check_writable(out).map_err(usage)?;
-    report::write(&joint, out).map_err(failed)?;
+    report::write(&joint, &figures, out).map_err(failed)?;
     println!("{}", terminal::render(&joint, out, terminal::Style::detect()));
     Ok(())
 }
@@ -176,7 +181,8 @@ impl Learnt {
 }
 
 impl Runner<'_> {
-    fn row(&mut self, method: MethodName, seed: u64) -> anyhow::Result<Row> {
+    /// Trains and scores one row. The first seed's samples go into `figures`.
+    fn row(&mut self, method: MethodName, seed: u64, figures: &mut Figures) -> anyhow::Result<Row> {
         memory::reset_peak();
         let augmenter = self.data.augmenter(seed)?;
         let mut learnt = self.base(method, seed, &augmenter)?;
@@ -204,11 +210,18 @@ impl Runner<'_> {
             notes: learnt.notes,
             checkpoint: learnt.checkpoint.and_then(|p| Some(p.strip_prefix(self.out).ok()?.display().to_string())),
             curve: learnt.curve,
+            bootstrap: Default::default(),
         };
         if row.status == Status::Ok {
-            let scores = score(&learnt.features, self.data, &augmenter, &self.device, seed)?;
+            let frame = (seed == self.config.seed).then(|| Frame::new(&self.data.seen.test)).transpose()?;
+            let scores = score(&learnt.features, self.data, &augmenter, &self.device, seed, frame.as_ref())?;
             row.scores = scores.values;
+            row.bootstrap = scores.bootstrap;
             row.notes.extend(scores.notes);
+            if let Some((frame, pictures)) = frame.zip(scores.pictures) {
+                let method = MethodFigures { method: row.method.clone(), seed, ..pictures };
+                figures.insert(frame.into_set(&self.data.seen.test, &method)?, method);
+            }
         }
         Ok(row)
     }
@@ -331,21 +344,5 @@ fn components(rows: &Matrix) -> Result<Pca, MahalanobisError> {
     match Pca::fit(rows, Keep::Count(COMPONENTS)) {
         Err(MahalanobisError::RankTooLow { .. }) => Pca::fit(rows, Keep::All),
         other => other,
-    }
-}
-
-/// The process's memory, where Linux tells.
-mod memory {
-    /// Forgets the peak so far, so that the next reading is the next method's.
-    pub fn reset_peak() {
-        // Without the right to write it, the peak is the whole process's: still true, only less telling.
-        let _ = std::fs::write("/proc/self/clear_refs", "5");
-    }
-
-    /// Largest resident size in bytes since [`reset_peak`].
-    pub fn peak() -> Option<u64> {
-        let status = std::fs::read_to_string("/proc/self/status").ok()?;
-        let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
-        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
     }
 }

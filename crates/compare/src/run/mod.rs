@@ -3,11 +3,14 @@
 mod baseline;
 mod config;
 mod features;
+mod figures;
 mod head_to_head;
+mod memory;
 mod method;
 mod prepare;
 mod progress;
 mod score;
+mod thumbnails;
 
 pub use config::PRESETS;
 pub use head_to_head::{rewrite_report, run};

@@ -2,18 +2,23 @@
 
 use super::{
     features::Features,
+    figures::Frame,
     prepare::{Parts, Prepared},
 };
+use crate::report::{Bootstrap, MethodFigures};
 use burn::tensor::Device;
 use nearfar_core::{augment::Augmenter, data::Dataset, matrix::Matrix, train::embed};
 use nearfar_eval::{
-    Distance, EvalError, FewShotConfig, KMeansConfig, KnnConfig, ProbeConfig, alignment, clustering, effective_rank,
-    few_shot, knn, linear_probe, retrieval, rho_spectrum, std_of_normalized, uniformity, verification,
+    Distance, EvalError, FewShotConfig, KMeansConfig, KnnConfig, PerQuery, ProbeConfig, alignment, clustering,
+    effective_rank, few_shot, knn, linear_probe, retrieval_per_query, rho_spectrum, stats, std_of_normalized,
+    uniformity, verification,
 };
 use std::collections::BTreeMap;
 
 /// Ranks at which recall is reported.
 const RECALL_AT: [usize; 3] = [1, 5, 10];
+/// Resamples of bootstrap intervals, which have a confidence of 95 %.
+const RESAMPLES: usize = 2_000;
 /// Images whose two views alignment compares.
 const ALIGNMENT_IMAGES: usize = 1_000;
 
@@ -24,6 +29,10 @@ pub struct Scores {
     pub values: BTreeMap<String, f64>,
     /// Why a score is missing.
     pub notes: Vec<String>,
+    /// Intervals over queries and classes, by the name of the score.
+    pub bootstrap: BTreeMap<String, Bootstrap>,
+    /// What the pictures need, if they were asked for.
+    pub pictures: Option<MethodFigures>,
 }
 
 impl Scores {
@@ -55,13 +64,14 @@ impl Labelled<'_> {
     }
 }
 
-/// Scores `features` on everything that was prepared.
+/// Scores `features` on everything that was prepared; `frame` says which items the pictures show, if they are wanted.
 pub fn score(
     features: &Features,
     data: &Prepared,
     augmenter: &Augmenter,
     device: &Device,
     seed: u64,
+    frame: Option<&Frame>,
 ) -> anyhow::Result<Scores> {
     let mut scores = Scores::default();
     let distance = features.distance();
@@ -70,9 +80,15 @@ pub fn score(
     for (place, parts) in places {
         let Some(parts) = parts else { continue };
         let [train, validation, test] = labelled(parts, read)?;
-        rank(&mut scores, place, &test, distance);
+        let ranked = rank(&mut scores, place, &test, distance);
         transfer(&mut scores, place, [&train, &validation, &test], seed);
         if place == "seen" {
+            if let Some(frame) = frame {
+                match frame.pictures(&test.features, test.labels, distance, ranked.as_ref()) {
+                    Ok(pictures) => scores.pictures = Some(pictures),
+                    Err(error) => scores.notes.push(format!("pictures: {error}")),
+                }
+            }
             geometry(&mut scores, &test.features);
             views(&mut scores, features, &parts.test, augmenter, device)?;
         }
@@ -94,10 +110,18 @@ fn labelled<'a>(
     Ok([one(&parts.train)?, one(&parts.validation)?, one(&parts.test)?])
 }
 
-/// Retrieval, verification and clustering of test images among themselves.
-fn rank(scores: &mut Scores, place: &str, test: &Labelled<'_>, distance: Distance) {
+/// Retrieval, verification and clustering of test images among themselves. Returns the retrieval scores of each query.
+fn rank(scores: &mut Scores, place: &str, test: &Labelled<'_>, distance: Distance) -> Option<PerQuery> {
     let ks: Vec<usize> = RECALL_AT.into_iter().filter(|k| *k < test.labels.len()).collect();
-    scores.add_all("retrieval", retrieval(&test.features, test.labels, None, distance, &ks), |s, r| {
+    let ranked = retrieval_per_query(&test.features, test.labels, None, distance);
+    if let Ok(ranked) = &ranked {
+        let classes: Vec<usize> = ranked.query.iter().map(|&query| test.labels[query]).collect();
+        scores.add_all("bootstrap", bootstrap(&ranked.map_at_r, &classes), |s, interval| {
+            s.bootstrap.insert(format!("retrieval.{place}.map_at_r"), interval);
+        });
+    }
+    let means = ranked.as_ref().map_err(EvalError::clone).and_then(|ranked| ranked.means(&ks));
+    scores.add_all("retrieval", means, |s, r| {
         for (k, value) in r.recall_at {
             s.add(format!("retrieval.{place}.recall_at_{k}"), value);
         }
@@ -115,6 +139,19 @@ fn rank(scores: &mut Scores, place: &str, test: &Labelled<'_>, distance: Distanc
         s.add(format!("clustering.{place}.nmi"), c.nmi);
         s.add(format!("clustering.{place}.ami"), c.ami);
     });
+    ranked.ok()
+}
+
+/// What other queries and other classes would give.
+fn bootstrap(values: &[f64], classes: &[usize]) -> Result<Bootstrap, EvalError> {
+    let ends = |interval: stats::Interval| [interval.low, interval.high];
+    let queries = ends(stats::bootstrap_mean(values, RESAMPLES, 0.95, 0)?);
+    let classes = match stats::bootstrap_classes(values, classes, RESAMPLES, 0.95, 0) {
+        Ok(interval) => Some(ends(interval)),
+        Err(EvalError::TooFewClasses { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    Ok(Bootstrap { queries, classes })
 }
 
 /// What simple classifiers read from the features.

@@ -1,7 +1,16 @@
 //! Goal: a distance for one task, or features for many?
 
-use super::{Difference, Part, Ruling, Verdict, advice, describe, family::Family, reference, sentences};
-use crate::report::{Paradigm, Row, definitions, estimate::Estimate};
+use super::{
+    Difference, Part, Ruling, Verdict, advice, describe,
+    family::{Best, Family},
+    reference, sentences,
+};
+use crate::report::{
+    Paradigm, Row,
+    budget::{more_epochs, still_improving},
+    definitions,
+    estimate::Estimate,
+};
 use std::collections::BTreeSet;
 
 const CLAIM: &str = "A distance learnt with labels retrieves seen classes better; contrastive features transfer better \
@@ -42,6 +51,8 @@ pub(super) fn goal(rows: &[&Row]) -> Verdict {
     let evidence: Vec<String> = halves.iter().map(|half| half.evidence.clone()).collect();
     let deciding = deciding(&halves);
     let mut verdict = Verdict::new(Difference::Goal, CLAIM, deciding.estimate.as_ref(), sentences(&evidence));
+    // The budget can leave undecided what the interval alone would decide.
+    verdict.verdict = deciding.part.verdict;
     verdict.parts = halves.map(|half| half.part).into();
     verdict
 }
@@ -64,12 +75,15 @@ fn deciding(halves: &[Half; 2]) -> &Half {
 /// Compares the best method of the family `ahead`, which the claim says is better, with that of the family `behind`.
 fn half(name: &str, rows: &[&Row], scores: &[String], [ahead, behind]: [Paradigm; 2], command: &str) -> Half {
     let best = |paradigm| Family::new(rows, paradigm, scores).best();
+    let mut verdict = Ruling::Undecided;
     let (estimate, evidence) = match (best(ahead), best(behind)) {
         (Some(a), Some(b)) => {
             let estimate = Estimate::combine(&[(1.0, &a.seeds), (-1.0, &b.seeds)]);
             let text = estimate.as_ref().map_or_else(String::new, |estimate| {
                 let measured = describe(&scores.join(" and "), (ahead, &a), (behind, &b), estimate);
-                sentences(&[format!("{name}: {measured}."), advice(estimate, "compare run")])
+                let (ruling, unripe) = within_budget(estimate, rows, &a, &b);
+                verdict = ruling;
+                sentences(&[format!("{name}: {measured}."), advice(estimate, "compare run"), unripe])
             });
             (estimate, text)
         }
@@ -79,12 +93,36 @@ fn half(name: &str, rows: &[&Row], scores: &[String], [ahead, behind]: [Paradigm
     let part = Part {
         name: name.to_owned(),
         scores: scores.to_vec(),
-        verdict: estimate.as_ref().map_or(Ruling::Undecided, Estimate::ruling),
+        verdict,
         effect: estimate.map(|estimate| estimate.mean),
         ci95_low: interval.map(|(low, _)| low),
         ci95_high: interval.map(|(_, high)| high),
+        p_value: estimate.and_then(|estimate| estimate.p_value),
+        p_holm: None,
     };
     Half { part, estimate, evidence }
+}
+
+/// The ruling on `a - b`, undecided where the side that is behind was still improving when the budget ended, and then
+/// the sentence that says so.
+fn within_budget(estimate: &Estimate, rows: &[&Row], a: &Best<'_>, b: &Best<'_>) -> (Ruling, String) {
+    let ruling = estimate.ruling();
+    let behind = match ruling {
+        Ruling::Supported => b,
+        Ruling::Refuted => a,
+        Ruling::Undecided => return (ruling, String::new()),
+    };
+    let unripe: Vec<&str> = behind.methods.iter().copied().filter(|method| still_improving(rows, method)).collect();
+    if unripe.is_empty() {
+        return (ruling, String::new());
+    }
+    let sentence = format!(
+        "Undecided at this budget: the loss of {} was still falling when the budget ended; `compare run --epochs {}` \
+         decides.",
+        unripe.join(" and "),
+        more_epochs(rows, &unripe)
+    );
+    (Ruling::Undecided, sentence)
 }
 
 fn seen_score(rows: &[&Row]) -> Vec<String> {
@@ -159,6 +197,21 @@ mod tests {
         assert_eq!(verdict.verdict, Ruling::Undecided);
         assert!(verdict.evidence.contains("A tie"), "{}", verdict.evidence);
         assert!(verdict.ci95_low.unwrap() < 0.0 && verdict.ci95_high.unwrap() > 0.0);
+    }
+
+    #[test]
+    fn a_method_that_still_improves_does_not_lose() {
+        let mut report = head_to_head();
+        for row in report.rows.iter_mut().filter(|row| row.method == "simclr") {
+            row.curve = vec![5.0, 4.0, 3.0, 2.0, 1.0];
+        }
+        let verdict = goal(&report.rows.iter().collect::<Vec<_>>());
+        assert_eq!((verdict.parts[0].verdict, verdict.parts[1].verdict), (Ruling::Undecided, Ruling::Supported));
+        assert_eq!(verdict.verdict, Ruling::Undecided);
+        assert!((verdict.effect.unwrap() - 0.3).abs() < 1e-9 && verdict.ci95_low.unwrap() > 0.0);
+        let sentence = "Undecided at this budget: the loss of simclr was still falling when the budget ended; `compare \
+                        run --epochs 10` decides.";
+        assert!(verdict.evidence.contains(sentence), "{}", verdict.evidence);
     }
 
     #[test]

@@ -1,0 +1,191 @@
+//! The best method of each goal against every other.
+
+use super::{
+    Report, Row,
+    budget::still_improving,
+    groups::{Group, groups, label},
+    standing::{Versus, standing},
+    table::{Table, goals, tables},
+};
+use serde::{Deserialize, Serialize};
+
+/// How a method fares against the best one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is worse.
+    Behind,
+    /// It cannot be told from the best.
+    Tie,
+    /// It is worse, but was still improving when the budget ended.
+    UndecidedAtThisBudget,
+    /// One seed: it may be chance.
+    OneSeed,
+}
+
+/// The best method on a score against another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Name of the score.
+    pub score: String,
+    /// The method with the best mean, with its setting where that differs.
+    pub best: String,
+    /// The other method.
+    pub method: String,
+    /// By how much the best is ahead, positive whether the score is better high or low.
+    pub lead: f64,
+    /// Lower end of its 95 % interval; absent with one seed.
+    pub ci95_low: Option<f64>,
+    /// Upper end.
+    pub ci95_high: Option<f64>,
+    /// How likely two equal methods differ at least so much, by a t-test over seeds.
+    pub p_value: Option<f64>,
+    /// The same after Holm's correction over the other methods.
+    pub p_holm: Option<f64>,
+    /// What that means.
+    pub outcome: Outcome,
+    /// Seeds that would find this difference with a chance of 80 %, where there are too few and 50 would do.
+    pub seeds_needed: Option<usize>,
+    /// Label of the run in a joined report.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub run: String,
+}
+
+impl Outcome {
+    /// The word for tables.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Behind => "behind",
+            Self::Tie => "tie",
+            Self::UndecidedAtThisBudget => "undecided at this budget",
+            Self::OneSeed => "one seed, may be chance",
+        }
+    }
+}
+
+/// The comparisons of every run on the scores that stand for the goals, the smallest lead first.
+pub(super) fn comparisons(report: &Report) -> Vec<Comparison> {
+    let groups = groups(&report.rows);
+    let mut found = Vec::new();
+    for table in tables(report) {
+        let own: Vec<&Group<'_>> = groups.iter().filter(|group| group.run == table.run).collect();
+        for score in scores(&table) {
+            let Some(standing) = standing(&own, score) else { continue };
+            let best = label(own[standing.best], &groups);
+            let others = own.iter().zip(&standing.others).filter_map(|(group, versus)| Some((group, (*versus)?)));
+            let mut of_score: Vec<Comparison> = others
+                .map(|(group, versus)| Comparison {
+                    score: score.to_owned(),
+                    best: best.clone(),
+                    method: label(group, &groups),
+                    run: table.run.to_owned(),
+                    ..compared(&versus, group.rows(), group.method)
+                })
+                .collect();
+            of_score.sort_by(|a, b| a.lead.total_cmp(&b.lead));
+            found.append(&mut of_score);
+        }
+    }
+    found
+}
+
+/// The numbers of a comparison; names are filled in by the caller.
+fn compared(versus: &Versus, rows: &[&Row], method: &str) -> Comparison {
+    let Versus { lead, p_holm, tie } = *versus;
+    let outcome = match p_holm {
+        _ if tie => Outcome::Tie,
+        None => Outcome::OneSeed,
+        Some(_) if still_improving(rows, method) => Outcome::UndecidedAtThisBudget,
+        Some(_) => Outcome::Behind,
+    };
+    Comparison {
+        score: String::new(),
+        best: String::new(),
+        method: String::new(),
+        lead: lead.mean,
+        ci95_low: lead.interval.map(|(low, _)| low),
+        ci95_high: lead.interval.map(|(_, high)| high),
+        p_value: lead.p_value,
+        p_holm,
+        outcome,
+        seeds_needed: if tie { lead.seeds_to_decide() } else { None },
+        run: String::new(),
+    }
+}
+
+/// The names of the columns that stand for the goals.
+pub(super) fn scores<'t>(table: &'t Table<'_>) -> impl Iterator<Item = &'t str> {
+    goals(&table.columns).into_iter().flatten().map(move |column| table.columns[column].as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{
+        Paradigm,
+        fixtures::{head_to_head, seeds},
+    };
+
+    const SCORE: &str = "retrieval.seen.map_at_r";
+
+    #[test]
+    fn each_other_method_is_compared_with_the_best() {
+        let found = comparisons(&head_to_head());
+        let of_retrieval: Vec<_> = found.iter().filter(|comparison| comparison.score == SCORE).collect();
+        let names: Vec<_> = of_retrieval.iter().map(|comparison| comparison.method.as_str()).collect();
+        assert_eq!(names, ["siamese", "simclr", "moco", "pixels"]);
+        assert!(of_retrieval.iter().all(|comparison| comparison.best == "triplet"));
+        assert!(of_retrieval.iter().all(|comparison| comparison.outcome == Outcome::Behind), "{of_retrieval:?}");
+        assert!((of_retrieval[0].lead - 0.1).abs() < 1e-9);
+        assert!(found.iter().any(|comparison| comparison.best == "simclr"));
+    }
+
+    #[test]
+    fn ties_need_seeds_and_curves_need_epochs() {
+        let mut rows = seeds("a", Paradigm::Metric, SCORE, &[0.50, 0.60, 0.55]);
+        rows.extend(seeds("b", Paradigm::Metric, SCORE, &[0.49, 0.58, 0.55]));
+        rows.extend(seeds("c", Paradigm::Contrastive, SCORE, &[0.10, 0.20, 0.15]));
+        rows.iter_mut().filter(|row| row.method == "c").for_each(|row| row.curve = vec![4.0, 3.0, 2.0, 1.0]);
+        let found = comparisons(&Report { rows, ..Report::default() });
+        let outcomes: Vec<_> =
+            found.iter().map(|comparison| (comparison.method.as_str(), comparison.outcome)).collect();
+        assert_eq!(outcomes, [("b", Outcome::Tie), ("c", Outcome::UndecidedAtThisBudget)]);
+        // A mean of one deviation: ten seeds, by statsmodels.
+        assert_eq!((found[0].seeds_needed, found[1].seeds_needed), (Some(10), None));
+    }
+
+    #[test]
+    fn one_seed_decides_nothing() {
+        let mut rows = seeds("a", Paradigm::Metric, SCORE, &[0.5]);
+        rows.extend(seeds("b", Paradigm::Metric, SCORE, &[0.4]));
+        let report = Report { rows, ..Report::default() };
+        let found = comparisons(&report);
+        assert_eq!((found[0].outcome, found[0].p_value, found[0].ci95_low), (Outcome::OneSeed, None, None));
+    }
+
+    /// Two copies of one method with other seeds, 200 times: a win is called about as often as the level says.
+    #[test]
+    fn copies_of_one_method_seldom_win() {
+        let mut state = 1u64;
+        let mut noise = || {
+            // The sum of twelve evenly spread values is nearly normal with deviation 1.
+            (0..12)
+                .map(|_| {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    (state >> 11) as f64 / (1u64 << 53) as f64
+                })
+                .sum::<f64>()
+                - 6.0
+        };
+        let mut wins = 0;
+        for _ in 0..200 {
+            let mut values = || (0..5).map(|_| 0.8 + 0.02 * noise()).collect::<Vec<f64>>();
+            let mut rows = seeds("a", Paradigm::Metric, SCORE, &values());
+            rows.extend(seeds("b", Paradigm::Contrastive, SCORE, &values()));
+            let found = comparisons(&Report { rows, ..Report::default() });
+            wins += usize::from(found[0].outcome == Outcome::Behind);
+        }
+        // Binomial with mean 10 and deviation 3.1.
+        assert!((1..=22).contains(&wins), "{wins} of 200");
+    }
+}

@@ -1,0 +1,79 @@
+//! Learning curves: the training loss of every epoch, each method on its own scale.
+
+use super::{Figure, Panel, family, row, titled};
+use crate::report::{
+    Report,
+    budget::{falling, mean_curve},
+    groups::{Group, groups, label},
+    svg::{Anchor, Scale, Svg, tick_text},
+};
+
+const WIDTH: f64 = 240.0;
+const HEIGHT: f64 = 130.0;
+
+pub(super) fn curves(report: &Report) -> Figure {
+    let groups = groups(&report.rows);
+    let mut table = vec![row(["method", "epochs", "first loss", "last loss", "at the end"])];
+    let mut panels = Vec::new();
+    for group in &groups {
+        let curves: Vec<&[f64]> =
+            group.rows().iter().map(|row| row.curve.as_slice()).filter(|curve| curve.len() >= 2).collect();
+        let curve = mean_curve(&curves);
+        let [first, .., last] = curve.as_slice() else { continue };
+        let title = titled(&label(group, &groups), group.run);
+        let end = if falling(&curve) { "still falling" } else { "levelled off" };
+        let (first, last) = (format!("{first:.3}"), format!("{last:.3}"));
+        table.push(row([&title, &curve.len().to_string(), &first, &last, end]));
+        let label = format!("Training loss of {title}: {first} after the first epoch, {last} after the last; {end}.");
+        panels.push(Panel { svg: draw(group, &curve, &curves, end).render(&label), title });
+    }
+    let caption = "Mean training loss of each epoch, averaged over seeds (thin lines: single seeds). Losses of \
+                   different methods have different units: compare shapes, not heights. Where a loss was still \
+                   falling, more epochs may change the order.";
+    Figure { id: "curves", title: "Learning curves", caption: caption.to_owned(), wide: false, panels, table }
+}
+
+fn draw(group: &Group<'_>, curve: &[f64], seeds: &[&[f64]], end: &str) -> Svg {
+    let all = || seeds.iter().flat_map(|seed| seed.iter().copied());
+    let values = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
+    let x = Scale { values: (0.0, (curve.len() - 1) as f64), places: (42.0, WIDTH - 8.0) };
+    let y = Scale { values, places: (HEIGHT - 22.0, 10.0) };
+    let mut svg = Svg::new(WIDTH, HEIGHT);
+    for tick in y.ticks(3) {
+        svg.line("grid", (42.0, y.at(tick)), (WIDTH - 8.0, y.at(tick)));
+        svg.text("quiet", (38.0, y.at(tick) + 4.0), Anchor::End, &tick_text(tick));
+    }
+    let points = |values: &[f64]| -> Vec<(f64, f64)> {
+        values.iter().take(curve.len()).enumerate().map(|(epoch, loss)| (x.at(epoch as f64), y.at(*loss))).collect()
+    };
+    let color = family(group.paradigm);
+    if seeds.len() > 1 {
+        seeds.iter().for_each(|seed| svg.path(&format!("seed s{color}"), &points(seed)));
+    }
+    svg.path(&format!("curve s{color}"), &points(curve));
+    svg.text("quiet", (42.0, HEIGHT - 6.0), Anchor::Start, &format!("{} epochs", curve.len()));
+    svg.text("quiet", (WIDTH - 8.0, HEIGHT - 6.0), Anchor::End, end);
+    svg
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixtures::head_to_head;
+
+    #[test]
+    fn methods_that_train_have_a_curve() {
+        let mut report = head_to_head();
+        for row in report.rows.iter_mut().filter(|row| row.method == "simclr" || row.method == "triplet") {
+            row.curve = if row.method == "simclr" { vec![4.0, 3.0, 2.0, 1.0] } else { vec![1.0, 0.2, 0.1, 0.1] };
+        }
+        let figure = curves(&report);
+        let titles: Vec<_> = figure.panels.iter().map(|panel| panel.title.as_str()).collect();
+        assert_eq!(titles, ["triplet", "simclr"]);
+        assert_eq!(figure.table[1], ["triplet", "4", "1.000", "0.100", "levelled off"]);
+        assert_eq!(figure.table[2][4], "still falling");
+        assert_eq!(figure.panels[0].svg.matches("class=\"seed s1\"").count(), 3);
+        assert!(figure.panels[1].svg.contains("class=\"curve s2\""));
+        assert!(curves(&head_to_head()).panels.is_empty());
+    }
+}

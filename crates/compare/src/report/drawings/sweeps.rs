@@ -1,0 +1,171 @@
+//! Scores along a setting that was varied: shares of the labels, batch sizes and what else rows differ in.
+
+use super::{Figure, Panel, family, free_place, row, titled};
+use crate::report::{
+    Report,
+    estimate::Estimate,
+    format::{number, with_half},
+    groups::{Group, distinct, groups},
+    svg::{Anchor, Scale, Svg, tick_text},
+    table::{Table, goals, tables},
+};
+use std::collections::BTreeMap;
+
+const WIDTH: f64 = 760.0;
+const HEIGHT: f64 = 300.0;
+/// Ends of the scales.
+const LEFT: f64 = 50.0;
+const RIGHT: f64 = WIDTH - 150.0;
+const TOP: f64 = 16.0;
+const BOTTOM: f64 = HEIGHT - 46.0;
+
+/// One method along the axis, by rising value.
+struct Series<'a> {
+    method: &'a str,
+    family: usize,
+    points: Vec<(f64, Estimate)>,
+}
+
+pub(super) fn sweeps(report: &Report) -> Figure {
+    let groups = groups(&report.rows);
+    let mut table = vec![row(["score", "method", "setting", "mean and half interval"])];
+    let mut panels = Vec::new();
+    for own in tables(report) {
+        let of_run: Vec<&Group<'_>> = groups.iter().filter(|group| group.run == own.run).collect();
+        for axis in distinct(of_run.iter().flat_map(|group| group.axes.keys().map(String::as_str))) {
+            for score in goal_names(&own) {
+                let series = series(&of_run, axis, score);
+                if series.is_empty() {
+                    continue;
+                }
+                let title = format!("{} along {axis}", titled(score, own.run));
+                for one in &series {
+                    for (value, found) in &one.points {
+                        let half = found.interval.map(|(low, high)| (high - low) / 2.0);
+                        let cells = [format!("{axis} {}", tick_text(*value)), with_half(score, found.mean, half)];
+                        table.push(row([&title, one.method, &cells[0], &cells[1]]));
+                    }
+                }
+                panels.push(Panel { svg: draw(&series, axis, score, &title), title });
+            }
+        }
+    }
+    let caption = "One line for each method, with 95 % intervals over seeds. The other settings stand still along a \
+                   line. Where lines of two families cross, the better family changes.";
+    Figure { id: "sweeps", title: "Along the settings", caption: caption.to_owned(), wide: true, panels, table }
+}
+
+fn goal_names<'t>(table: &'t Table<'_>) -> Vec<&'t str> {
+    goals(&table.columns).into_iter().flatten().map(|column| table.columns[column].as_str()).collect()
+}
+
+/// The methods that have the score at two values of the axis or more, with their other settings where they have most.
+fn series<'a>(groups: &[&'a Group<'_>], axis: &str, score: &str) -> Vec<Series<'a>> {
+    let mut found = Vec::new();
+    for method in distinct(groups.iter().map(|group| group.method)) {
+        // By the other settings as text: equal numbers have equal texts.
+        let mut lines: BTreeMap<String, Series<'a>> = BTreeMap::new();
+        for group in groups.iter().filter(|group| group.method == method) {
+            let Some(value) = group.axes.get(axis).copied().filter(|value| *value > 0.0) else { continue };
+            let values: Vec<f64> = group.values(score).into_values().collect();
+            let Some(estimate) = Estimate::of(&values) else { continue };
+            let others: String = group
+                .axes
+                .iter()
+                .filter(|(name, _)| *name != axis)
+                .map(|(name, own)| format!("{name}={own} "))
+                .collect();
+            let new = || Series { method, family: family(group.paradigm), points: Vec::new() };
+            lines.entry(others).or_insert_with(new).points.push((value, estimate));
+        }
+        let longest = lines.into_values().max_by_key(|line| line.points.len());
+        found.extend(longest.filter(|line| line.points.len() >= 2));
+    }
+    for line in &mut found {
+        line.points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    }
+    found
+}
+
+fn draw(series: &[Series<'_>], axis: &str, score: &str, title: &str) -> String {
+    let ends = |(mean, interval): (f64, Option<(f64, f64)>)| interval.unwrap_or((mean, mean));
+    let points = || series.iter().flat_map(|line| line.points.iter());
+    let mut values: Vec<f64> = points().map(|(value, _)| *value).collect();
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    let low = points().map(|(_, found)| ends((found.mean, found.interval)).0).fold(f64::INFINITY, f64::min);
+    let high = points().map(|(_, found)| ends((found.mean, found.interval)).1).fold(f64::NEG_INFINITY, f64::max);
+    let x = Scale { values: (values[0].log10(), values[values.len() - 1].log10()), places: (LEFT, RIGHT) };
+    // Scores lie between 0 and 1; an interval over few seeds may not.
+    let y = Scale { values: (low.max(0.0), high.min(1.0)), places: (BOTTOM, TOP) };
+    let mut svg = Svg::new(WIDTH, HEIGHT);
+    for tick in y.ticks(5) {
+        svg.line("grid", (LEFT - 8.0, y.at(tick)), (RIGHT, y.at(tick)));
+        svg.text("quiet", (LEFT - 12.0, y.at(tick) + 4.0), Anchor::End, &tick_text(tick));
+    }
+    for value in &values {
+        svg.line("grid", (x.at(value.log10()), TOP), (x.at(value.log10()), BOTTOM));
+        svg.text("quiet", (x.at(value.log10()), BOTTOM + 16.0), Anchor::Middle, &tick_text(*value));
+    }
+    svg.text("quiet", (RIGHT, HEIGHT - 8.0), Anchor::End, &format!("{axis}, logarithmic"));
+    let mut names: Vec<(f64, f64)> = Vec::new();
+    let mut words = Vec::new();
+    for line in series {
+        let place = |(value, found): &(f64, Estimate)| (x.at(value.log10()), y.at(found.mean));
+        let class = format!("curve s{}", line.family);
+        svg.path(&class, &line.points.iter().map(place).collect::<Vec<_>>());
+        for point in &line.points {
+            let (px, py) = place(point);
+            if let Some((low, high)) = point.1.interval {
+                svg.line(&format!("seed s{}", line.family), (px, y.at(low)), (px, y.at(high)));
+            }
+            svg.mark(&format!("f{}", line.family), line.family, (px, py), 4.0, &[]);
+        }
+        let [first, .., last] = line.points.as_slice() else { continue };
+        let name = free_place(&names, (place(last).0 + 9.0, place(last).1 + 4.0), BOTTOM);
+        names.push(name);
+        svg.text("", name, Anchor::Start, line.method);
+        words.push(format!("{} from {} to {}", line.method, number(score, first.1.mean), number(score, last.1.mean)));
+    }
+    svg.render(&format!("{title}: {}.", words.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{
+        Paradigm,
+        fixtures::{at, head_to_head, seeds},
+    };
+
+    const SCORE: &str = "transfer.seen.linear_probe";
+
+    #[test]
+    fn a_line_for_each_method_that_was_swept() {
+        let mut rows = Vec::new();
+        for (share, metric, contrastive) in [(0.01, 0.2, 0.4), (0.1, 0.5, 0.5), (1.0, 0.8, 0.6)] {
+            rows.extend(at("labels", share, seeds("triplet", Paradigm::Metric, SCORE, &[metric, metric + 0.02])));
+            rows.extend(at("labels", share, seeds("simclr", Paradigm::Contrastive, SCORE, &[contrastive])));
+        }
+        rows.extend(at("labels", 1.0, seeds("pixels", Paradigm::Baseline, SCORE, &[0.1])));
+        rows = at("batch", 64.0, rows);
+        // Another batch at one share does not lie on the line.
+        rows.extend(at("labels", 1.0, at("batch", 256.0, seeds("triplet", Paradigm::Metric, SCORE, &[0.9]))));
+        let figure = sweeps(&Report { rows, ..Report::default() });
+        let titles: Vec<_> = figure.panels.iter().map(|panel| panel.title.as_str()).collect();
+        assert_eq!(titles, [format!("{SCORE} along batch"), format!("{SCORE} along labels")]);
+        let svg = &figure.panels[1].svg;
+        assert_eq!(svg.matches("class=\"curve ").count(), 2);
+        assert_eq!(svg.matches("class=\"seed s1\"").count(), 3, "intervals of the method with two seeds");
+        assert!(svg.contains("triplet from 0.210 to 0.810, simclr from 0.400 to 0.600"), "{svg}");
+        assert_eq!(figure.table.len(), 1 + 2 + 6);
+        assert_eq!(figure.table[3][2], "labels 0.01");
+    }
+
+    #[test]
+    fn one_setting_is_no_sweep() {
+        let mut report = head_to_head();
+        report.rows = at("labels", 1.0, report.rows);
+        assert!(sweeps(&report).panels.is_empty());
+    }
+}

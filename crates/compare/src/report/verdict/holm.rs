@@ -1,0 +1,91 @@
+//! One correction over everything that the verdicts of a run test.
+
+use super::{Part, Ruling, Verdict};
+use crate::report::estimate::LEVEL;
+use nearfar_eval::stats::holm;
+
+/// Holm's correction over all that was tested: what it does not leave is undecided.
+pub(super) fn correct(verdicts: &mut [Verdict]) {
+    let own = |verdict: &Verdict| if verdict.parts.is_empty() { verdict.p_value } else { None };
+    let tested = verdicts.iter().flat_map(|verdict| {
+        verdict.parts.iter().map(|part| part.p_value).chain([own(verdict)]).flatten().collect::<Vec<f64>>()
+    });
+    let tested: Vec<f64> = tested.collect();
+    // P-values lie between 0 and 1, so that there is nothing to refuse.
+    let Ok(adjusted) = holm(&tested) else { return };
+    let mut next = adjusted.into_iter();
+    for verdict in verdicts {
+        let decided = verdict.verdict != Ruling::Undecided;
+        for part in &mut verdict.parts {
+            part.p_holm = part.p_value.and_then(|_| next.next());
+            if part.p_holm.is_some_and(|p| p > LEVEL) {
+                part.verdict = Ruling::Undecided;
+            }
+        }
+        if verdict.parts.is_empty() {
+            verdict.p_holm = verdict.p_value.and_then(|_| next.next());
+            if verdict.p_holm.is_some_and(|p| p > LEVEL) {
+                verdict.verdict = Ruling::Undecided;
+            }
+        } else {
+            let shown = |part: &&Part| (part.effect, part.p_value) == (verdict.effect, verdict.p_value);
+            verdict.p_holm = verdict.parts.iter().find(shown).and_then(|part| part.p_holm);
+            let any = |ruling: Ruling| verdict.parts.iter().any(|part| part.verdict == ruling);
+            let holds = match verdict.verdict {
+                Ruling::Supported => !any(Ruling::Undecided) && !any(Ruling::Refuted),
+                Ruling::Refuted => any(Ruling::Refuted),
+                Ruling::Undecided => true,
+            };
+            if !holds {
+                verdict.verdict = Ruling::Undecided;
+            }
+        }
+        if decided && verdict.verdict == Ruling::Undecided {
+            verdict.evidence += &format!(
+                " The interval excludes 0, but {} tests were made on these rows, and Holm's correction leaves it open: \
+                 more seeds decide.",
+                tested.len()
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{estimate::Estimate, verdict::Difference};
+
+    #[test]
+    fn several_tests_need_more_than_one() {
+        let verdict = |p: f64| {
+            let mut verdict = Verdict::new(Difference::Training, "c", Estimate::of(&[0.5, 0.5]).as_ref(), "e".into());
+            verdict.p_value = Some(p);
+            verdict
+        };
+        let rulings = |verdicts: &[Verdict]| verdicts.iter().map(|verdict| verdict.verdict).collect::<Vec<_>>();
+        let mut alone = [verdict(0.03)];
+        correct(&mut alone);
+        assert_eq!((rulings(&alone), alone[0].p_holm), (vec![Ruling::Supported], Some(0.03)));
+        let mut both = [verdict(0.03), verdict(0.01), verdict(0.5)];
+        correct(&mut both);
+        assert_eq!(rulings(&both), [Ruling::Undecided, Ruling::Supported, Ruling::Undecided]);
+        assert_eq!(both[0].p_holm, Some(0.06));
+        assert!(both[0].evidence.contains("3 tests were made"), "{}", both[0].evidence);
+        // A claim of two parts needs both.
+        let part = |p| Part {
+            name: "n".into(),
+            scores: Vec::new(),
+            verdict: Ruling::Supported,
+            effect: Some(0.5),
+            ci95_low: None,
+            ci95_high: None,
+            p_value: Some(p),
+            p_holm: None,
+        };
+        let mut parted = verdict(0.04);
+        parted.parts = vec![part(0.04), part(0.03)];
+        let mut parted = [parted];
+        correct(&mut parted);
+        assert_eq!((parted[0].verdict, parted[0].p_holm), (Ruling::Undecided, Some(0.06)));
+    }
+}
