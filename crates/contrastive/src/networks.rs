@@ -1,7 +1,7 @@
 //! Networks that several methods share.
 
 use burn::{
-    module::Module,
+    module::{Module, Param},
     nn::{Linear, LinearConfig},
     tensor::{Device, Tensor},
 };
@@ -95,6 +95,28 @@ impl Prototyped {
         let [n, ..] = views[0].dims();
         let z = normalize_rows(self.network.forward(Tensor::cat(views.to_vec(), 0))); // [views n, output]
         (0..views.len()).map(|view| z.clone().narrow(0, view * n, n)).collect()
+    }
+}
+
+/// A matrix of a method's memory: part of checkpoints, never trained.
+#[derive(Module, Debug)]
+pub struct Constant {
+    matrix: Param<Tensor<2>>,
+}
+
+impl Constant {
+    pub(crate) fn new(matrix: Tensor<2>) -> Self {
+        Self { matrix: Param::from_tensor(matrix).set_require_grad(false) }
+    }
+
+    /// The matrix, without a graph.
+    pub(crate) fn value(&self) -> Tensor<2> {
+        self.matrix.val()
+    }
+
+    /// Puts another matrix of the same shape in its place.
+    pub(crate) fn set(&mut self, matrix: Tensor<2>) {
+        self.matrix = Param::initialized(self.matrix.id, matrix.detach()).set_require_grad(false);
     }
 }
 

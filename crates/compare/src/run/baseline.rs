@@ -60,4 +60,8 @@ impl Method for Supervised {
     fn collapsed_loss(&self, _: usize) -> Option<f64> {
         Some((self.classes as f64).ln())
     }
+
+    fn compares_batch(&self) -> bool {
+        false
+    }
 }
