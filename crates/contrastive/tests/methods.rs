@@ -239,7 +239,7 @@ fn moco(queue: usize, norm_parts: usize) -> Moco {
 
 /// The keys in MoCo's queue, oldest first.
 fn queue<M: Module>(memory: &M) -> Vec<f32> {
-    inspect(memory).into_iter().find(|e| e.path == "queue.keys").expect("the memory records its queue").values
+    inspect(memory).into_iter().find(|e| e.path == "queue.queues.0.keys").expect("the memory records its queue").values
 }
 
 fn rows(values: &[f32], device: &Device) -> Tensor<2> {
@@ -329,7 +329,7 @@ fn simclr_starts_near_chance() {
         assert!((loss - chance).abs() < 0.1, "{loss} {chance}");
 
         // Cosines lie in [-1, 1]: at a temperature of 10 no embedding is farther than 2 / 10 from chance.
-        let method = SimClr { temperature: 10.0, hidden: 8, output: OUTPUT };
+        let method = SimClr { temperature: 10.0, hidden: 8, output: OUTPUT, ..SimClr::default() };
         assert!((method.collapsed_loss(MANY).unwrap() - chance).abs() < 1e-9);
         let (model, mut nothing): (_, NoMemory) = method.build(encoder(&device), WIDTH, SEED, &device);
         let objective = method.objective(&model, &mut nothing, &batch(MANY, 1, &device), at(0));
