@@ -6,110 +6,26 @@
 mod common;
 
 use burn::{
-    module::{Module, ModuleVisitor, Param, ParamId},
+    module::{Module, ModuleVisitor, Param},
     optim::{GradientsParams, SgdConfig},
     tensor::{Device, Gradients, Tensor, TensorData},
 };
-use common::{assert_close, devices, values};
+use common::{
+    assert_close, devices,
+    networks::{IMAGES, OUTPUT, SEED, STEPS, WIDTH, at, batch, encoder, inspect, parameters, statistics},
+    values,
+};
 use contrastive::{
     Byol, Moco, SimClr, SimSiam,
     losses::{byol_regression, info_nce, negative_cosine, nt_xent},
 };
 use nearfar_core::{
-    data::Shape,
-    encoder::{Architecture, Encoder, EncoderConfig},
     head::{HeadConfig, OutputNorm},
     init,
-    train::{Batch, Method, NoMemory, Progress},
+    train::{Method, NoMemory},
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-
-/// Features of the encoder.
-const WIDTH: usize = 4;
-/// Outputs of the heads.
-const OUTPUT: usize = 4;
-const IMAGES: usize = 6;
-const STEPS: usize = 10;
-const SEED: u64 = 3;
-
-fn encoder(device: &Device) -> Encoder {
-    let shape = Shape { channels: 1, height: 8, width: 8 };
-    EncoderConfig { architecture: Architecture::Conv4, width: WIDTH }.init(shape, SEED, device).unwrap()
-}
-
-/// Two views of random images; the second is brighter and has more contrast, so that their statistics differ.
-fn batch(images: usize, seed: u64, device: &Device) -> Batch {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut view = |brightness: f32| {
-        let pixels: Vec<f32> =
-            (0..images * 64).map(|_| brightness + (1.0 + 2.0 * brightness) * rng.random_range(-1.0..1.0f32)).collect();
-        Tensor::<4>::from_data(TensorData::new(pixels, [images, 1, 8, 8]), device)
-    };
-    Batch { views: vec![view(0.0), view(1.0)], labels: Vec::new(), indices: (0..images).collect() }
-}
-
-fn at(step: usize) -> Progress {
-    Progress { step, steps: STEPS, seed: SEED }
-}
-
-/// A parameter or a running statistic of a module.
-struct Entry {
-    path: String,
-    id: ParamId,
-    trained: bool,
-    tracked: bool,
-    values: Vec<f32>,
-}
-
-impl Entry {
-    fn is_statistic(&self) -> bool {
-        self.path.contains("running_")
-    }
-}
-
-#[derive(Default)]
-struct Inspect {
-    path: Vec<String>,
-    entries: Vec<Entry>,
-}
-
-impl ModuleVisitor for Inspect {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.entries.push(Entry {
-            path: self.path.join("."),
-            id: param.id,
-            trained: param.is_require_grad(),
-            tracked: param.val().is_tracked(),
-            values: values(param.val()),
-        });
-    }
-}
-
-/// Everything in `module`, in the order of its fields.
-fn inspect<M: Module>(module: &M) -> Vec<Entry> {
-    let mut inspect = Inspect::default();
-    module.visit(&mut inspect);
-    inspect.entries
-}
-
-/// The parameters of `module` without its running statistics.
-fn parameters<M: Module>(module: &M) -> Vec<Entry> {
-    inspect(module).into_iter().filter(|e| !e.is_statistic()).collect()
-}
-
-/// The running statistics of `module`, one after the other. Its validation copy has the newest.
-fn statistics<M: Module>(module: &M) -> Vec<f32> {
-    inspect(&module.valid()).into_iter().filter(Entry::is_statistic).flat_map(|e| e.values).collect()
-}
 
 struct CollectGradients<'a> {
     from: &'a Gradients,
