@@ -11,7 +11,7 @@ use burn::{
 };
 use common::{
     assert_close, devices,
-    networks::{IMAGES, OUTPUT, SEED, WIDTH, at, batch, encoder, inspect},
+    networks::{IMAGES, OUTPUT, SEED, WIDTH, at, batch, encoder},
     values,
 };
 use contrastive::{AccumulationError, SimClr, SimSiam, accumulated_gradients, cached_gradients, losses::nt_xent};
@@ -91,6 +91,5 @@ fn accumulated_gradients_are_the_mean_of_the_parts() {
         assert!((loss - (one + two) / 2.0).abs() < 1e-5);
         let wanted: Vec<f32> = first.iter().zip(&second).map(|(a, b)| (a + b) / 2.0).collect();
         assert_close("gradient", &both, &wanted, 1e-3);
-        assert!(inspect(&model).iter().any(|e| e.trained));
     }
 }
