@@ -5,6 +5,7 @@
 mod common;
 
 use burn::{
+    module::{Module, ModuleMapper, Param},
     optim::GradientsParams,
     tensor::{Device, Tensor},
 };
@@ -19,7 +20,7 @@ use contrastive::{
 };
 use nearfar_core::{
     optim::OptimizerConfig,
-    train::{Batch, Method, Progress},
+    train::{Batch, Method, Objective, Progress},
 };
 
 const IMAGES: usize = 12;
@@ -135,7 +136,7 @@ fn embeddings_are_whole_views_and_fresh_networks_have_not_collapsed() {
 fn fast_siam_of_two_views_is_simsiam() {
     for device in devices() {
         let fast = FastSiam { views: 2, ..FAST_SIAM };
-        let loss = |objective: nearfar_core::train::Objective| values(objective.loss);
+        let loss = |objective: Objective| values(objective.loss);
         let (model, mut memory) = fast.build(encoder(&device), WIDTH, SEED, &device);
         let got = loss(fast.objective(&model, &mut memory, &batch(&fast, &device), midway()));
         let (model, mut memory) = SIM_SIAM.build(encoder(&device), WIDTH, SEED, &device);
@@ -160,16 +161,19 @@ fn prototypes_are_frozen_at_first() {
     keeps_prototypes_at_first(&dino());
 }
 
+/// The numbers of a parameter.
+fn entry<M: Module>(module: &M, path: &str) -> Vec<f32> {
+    inspect(module).into_iter().find(|e| e.path == path).expect("the module has this parameter").values
+}
+
 #[test]
 fn dinos_center_and_teacher_follow() {
     for device in devices() {
         let method = dino();
         let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
-        let center =
-            |memory: &_| inspect(memory).into_iter().find(|e| e.path == "center.matrix").expect("a center").values;
-        assert!(center(&memory).iter().all(|c| *c == 0.0));
+        assert!(entry(&memory, "center.matrix").iter().all(|c| *c == 0.0));
         let _ = method.objective(&model, &mut memory, &batch(&method, &device), midway());
-        let moved = center(&memory);
+        let moved = entry(&memory, "center.matrix");
         // Cosines lie in [-1, 1], and a tenth of their mean enters.
         assert!(moved.iter().any(|c| *c != 0.0) && moved.iter().all(|c| c.abs() <= 0.1 + 1e-6), "{moved:?}");
         let before: Vec<Vec<f32>> = inspect(&memory).into_iter().map(|e| e.values).collect();
@@ -183,8 +187,8 @@ fn dinos_center_and_teacher_follow() {
 /// Halves every weight.
 struct Halve;
 
-impl burn::module::ModuleMapper for Halve {
-    fn map_float<const D: usize>(&mut self, param: burn::module::Param<Tensor<D>>) -> burn::module::Param<Tensor<D>> {
+impl ModuleMapper for Halve {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         if !param.is_require_grad() {
             return param;
         }
@@ -199,8 +203,8 @@ fn ticos_covariance_remembers_and_its_trace_stays_below_one() {
         let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
         for step in 1..4 {
             let _ = method.objective(&model, &mut memory, &batch(&method, &device), midway());
-            let matrix = inspect(&memory).into_iter().find(|e| e.path == "covariance.matrix").expect("a covariance");
-            let trace: f32 = (0..OUTPUT).map(|i| matrix.values[i * OUTPUT + i]).sum();
+            let matrix = entry(&memory, "covariance.matrix");
+            let trace: f32 = (0..OUTPUT).map(|i| matrix[i * OUTPUT + i]).sum();
             // Every batch of unit rows adds a tenth of what is missing to one.
             assert!((trace - (1.0 - 0.9f32.powi(step))).abs() < 1e-4, "step {step}: {trace}");
         }

@@ -153,9 +153,15 @@ fn moco(queue: usize, norm_parts: usize) -> Moco {
     Moco { queue, norm_parts, hidden: 8, output: OUTPUT, ..Moco::default() }
 }
 
-/// The keys in MoCo's queue, oldest first.
+/// The keys in a queue of MoCo's, oldest first.
+fn queue_of<M: Module>(memory: &M, number: usize) -> Vec<f32> {
+    let path = format!("queue.queues.{number}.keys");
+    inspect(memory).into_iter().find(|e| e.path == path).expect("the memory records its queues").values
+}
+
+/// The keys in MoCo's only queue, oldest first.
 fn queue<M: Module>(memory: &M) -> Vec<f32> {
-    inspect(memory).into_iter().find(|e| e.path == "queue.queues.0.keys").expect("the memory records its queue").values
+    queue_of(memory, 0)
 }
 
 fn rows(values: &[f32], device: &Device) -> Tensor<2> {
@@ -206,6 +212,48 @@ fn mocos_queue_holds_the_newest_keys_whatever_its_length() {
                 assert_close(&format!("queue of {length}, step {step}"), &queue(&memory), &wanted, 1e-3);
             }
         }
+    }
+}
+
+/// As above, with a queue for the keys of each view.
+#[test]
+fn mocos_views_may_have_queues_of_their_own() {
+    const KEYS: usize = IMAGES * OUTPUT;
+    let method = Moco { queue_per_view: true, ..moco(16, 1) };
+    for device in devices() {
+        let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
+        let before = [0, 1].map(|number| queue_of(&memory, number));
+        assert_ne!(before[0], before[1]);
+        let objective = method.objective(&model, &mut memory, &batch(IMAGES, 1, &device), at(0));
+        let queries = values(objective.embedding.clone());
+        let (first, second) = queries.split_at(KEYS);
+        for (number, newest) in [second, first].into_iter().enumerate() {
+            let after = queue_of(&memory, number);
+            let (old, new) = after.split_at(after.len() - KEYS);
+            assert_eq!(old, &before[number][KEYS..]);
+            assert_close("newest keys", new, newest, 1e-3);
+        }
+        let loss = |q: &[f32], k: &[f32], queue: &[f32]| {
+            info_nce(rows(q, &device), rows(k, &device), rows(queue, &device), method.temperature)
+        };
+        let wanted = (loss(first, second, &before[0]) + loss(second, first, &before[1])).div_scalar(2.0);
+        assert_close("loss", &values(objective.loss), &values(wanted), 1e-3);
+    }
+}
+
+#[test]
+fn mocos_first_version_projects_linearly_and_one_way() {
+    let method = Moco { queue: 16, norm_parts: 1, output: OUTPUT, ..Moco::v1() };
+    for device in devices() {
+        let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
+        let projector: Vec<_> = parameters(&model).into_iter().filter(|e| e.path.starts_with("projector")).collect();
+        let sizes: Vec<usize> = projector.iter().map(|e| e.values.len()).collect();
+        assert_eq!(sizes, [WIDTH * OUTPUT, OUTPUT], "one weight and one bias");
+        let before = queue(&memory);
+        let objective = method.objective(&model, &mut memory, &batch(IMAGES, 1, &device), at(0));
+        assert_eq!(objective.embedding.dims(), [IMAGES, OUTPUT]);
+        let kept = before.len() - IMAGES * OUTPUT;
+        assert_eq!(queue(&memory)[..kept], before[IMAGES * OUTPUT..], "one batch of keys enters");
     }
 }
 
