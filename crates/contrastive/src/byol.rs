@@ -2,17 +2,14 @@ use crate::{
     ContrastiveError,
     error::{check_momentum, check_size},
     losses::byol_regression,
+    networks::{Predicting, Projected, views},
 };
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
-};
+use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
-    head::{Head, HeadConfig},
-    init,
+    head::HeadConfig,
     momentum::{cosine_momentum, momentum_copy, update},
-    train::{Batch, Method, Needs, Objective, Progress, Sampling},
+    train::{Batch, Method, Needs, Objective, Progress},
 };
 use serde::{Deserialize, Serialize};
 
@@ -51,66 +48,53 @@ impl Byol {
     }
 }
 
-/// Encoder and projector, online or target.
-#[derive(Module, Debug)]
-pub struct ByolNetwork {
-    encoder: Encoder,
-    projector: Head,
-}
-
-impl ByolNetwork {
-    fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        self.projector.forward(self.encoder.forward(x))
-    }
-}
-
-/// The online network with its predictor.
-#[derive(Module, Debug)]
-pub struct ByolModel {
-    online: ByolNetwork,
-    predictor: Head,
-}
-
 impl Method for Byol {
-    type Model = ByolModel;
+    type Model = Predicting;
     /// The target network.
-    type Memory = ByolNetwork;
+    type Memory = Projected;
 
     fn name(&self) -> &'static str {
         "byol"
     }
 
     fn needs(&self) -> Needs {
-        Needs { views: 2, labels: false, sampling: Sampling::Shuffled }
+        views(2)
     }
 
-    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (ByolModel, ByolNetwork) {
-        let projector = HeadConfig::new([features, self.hidden, self.output]).init(device);
-        let predictor = HeadConfig::new([self.output, self.hidden, self.output]).init(device);
-        let online = ByolNetwork { encoder, projector: init::seeded(projector, seed) };
+    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Predicting, Projected) {
+        let online = Projected::new(encoder, &HeadConfig::new([features, self.hidden, self.output]), seed, device);
         let target = momentum_copy(&online);
-        (ByolModel { online, predictor: init::seeded(predictor, seed.wrapping_add(1)) }, target)
+        let predictor = HeadConfig::new([self.output, self.hidden, self.output]);
+        (Predicting::new(online, &predictor, seed, device), target)
     }
 
-    fn objective(&self, model: &ByolModel, target: &mut ByolNetwork, batch: &Batch, _: Progress) -> Objective {
+    fn objective(&self, model: &Predicting, target: &mut Projected, batch: &Batch, _: Progress) -> Objective {
         // Each view passes alone: batch norm must not let the views see each other.
-        let projections = batch.views.iter().map(|v| model.online.forward(v.clone())).collect::<Vec<_>>();
-        let predictions = projections.iter().map(|z| model.predictor.forward(z.clone())).collect::<Vec<_>>();
-        let targets = batch.views.iter().map(|v| target.forward(v.clone()).detach()).collect::<Vec<_>>();
+        let projections = model.online.forward_each(&batch.views);
+        let predictions = model.predict_each(&projections);
+        let targets = target.targets(&batch.views);
         let loss = byol_regression(predictions[0].clone(), targets[1].clone())
             + byol_regression(predictions[1].clone(), targets[0].clone());
         Objective { loss, embedding: Tensor::cat(projections, 0) }
     }
 
-    fn after_step(&self, model: &ByolModel, target: ByolNetwork, at: Progress) -> ByolNetwork {
+    fn after_step(&self, model: &Predicting, target: Projected, at: Progress) -> Projected {
         update(target, &model.online, cosine_momentum(self.momentum, at.step, at.steps))
     }
 
-    fn encoder<'a>(&self, model: &'a ByolModel) -> &'a Encoder {
+    fn encoder<'a>(&self, model: &'a Predicting) -> &'a Encoder {
         &model.online.encoder
     }
 
     fn collapsed_loss(&self, _: usize) -> Option<f64> {
         Some(0.0)
+    }
+
+    fn remedy(&self) -> &'static str {
+        "the predictor follows too slowly or the target too fast: raise `momentum` or lower `learning_rate`"
+    }
+
+    fn compares_batch(&self) -> bool {
+        false
     }
 }

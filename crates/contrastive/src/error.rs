@@ -31,3 +31,23 @@ pub(crate) fn check_momentum(name: &'static str, m: f64) -> Result<(), Contrasti
 pub(crate) fn check_size(name: &'static str, n: usize) -> Result<(), ContrastiveError> {
     check(n >= 1, name, "at least 1", n as f64)
 }
+
+/// A share of the run's range.
+pub(crate) fn check_share(name: &'static str, share: f64) -> Result<(), ContrastiveError> {
+    check((0.0..=1.0).contains(&share), name, "in [0, 1]", share)
+}
+
+/// A term's weight's range.
+pub(crate) fn check_weight(name: &'static str, weight: f64) -> Result<(), ContrastiveError> {
+    check(weight.is_finite() && weight >= 0.0, name, "a finite number of at least 0", weight)
+}
+
+/// The range of a number that something is divided by.
+pub(crate) fn check_positive(name: &'static str, value: f64) -> Result<(), ContrastiveError> {
+    check(value.is_finite() && value > 0.0, name, "a finite number above 0", value)
+}
+
+/// The range of a number of views.
+pub(crate) fn check_views(views: usize) -> Result<(), ContrastiveError> {
+    check(views >= 2, "views", "at least 2", views as f64)
+}

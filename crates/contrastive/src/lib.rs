@@ -15,18 +15,49 @@
 
 #![recursion_limit = "256"]
 
+mod barlow_twins;
 mod byol;
+mod dcl;
+mod dclw;
+mod dino;
 mod error;
+mod fast_siam;
+mod grad_cache;
 pub mod losses;
+mod mmcr;
 mod moco;
+mod moco_v3;
+mod networks;
+mod nnclr;
 mod queue;
+mod ressl;
 mod simclr;
 mod simsiam;
 mod split_norm;
+mod swav;
+mod temperature;
+mod tico;
+mod vicreg;
+mod w_mse;
 
+pub use barlow_twins::BarlowTwins;
 pub use byol::Byol;
+pub use dcl::Dcl;
+pub use dclw::Dclw;
+pub use dino::Dino;
 pub use error::ContrastiveError;
+pub use fast_siam::FastSiam;
+pub use grad_cache::{AccumulationError, ChunkedStep, accumulated_gradients, cached_gradients};
+pub use mmcr::Mmcr;
 pub use moco::Moco;
-pub use queue::Queue;
+pub use moco_v3::MocoV3;
+pub use nnclr::Nnclr;
+pub use queue::{Queue, ViewQueues};
+pub use ressl::ReSsl;
 pub use simclr::SimClr;
 pub use simsiam::SimSiam;
+pub use swav::SwAv;
+pub use temperature::{Course, TemperatureSchedule};
+pub use tico::TiCo;
+pub use vicreg::VicReg;
+pub use w_mse::WMse;

@@ -1,7 +1,8 @@
 use crate::{
-    ContrastiveError, Queue,
-    error::{check_momentum, check_size, check_temperature},
+    ContrastiveError, ViewQueues,
+    error::{check, check_momentum, check_size, check_temperature},
     losses::info_nce,
+    networks::{Projected, views},
     split_norm::{in_parts, in_shuffled_parts},
 };
 use burn::{
@@ -10,19 +11,19 @@ use burn::{
 };
 use nearfar_core::{
     encoder::Encoder,
-    head::{Head, HeadConfig},
-    init,
+    head::HeadConfig,
     momentum::{cosine_momentum, momentum_copy, update},
     similarity::normalize_rows,
-    train::{Batch, Method, Needs, Objective, Progress, Sampling},
+    train::{Batch, Method, Needs, Objective, Progress},
 };
 use serde::{Deserialize, Serialize};
 
-/// MoCo v2 (He et al., 2020; Chen et al., 2020b): a query must find its key, which a momentum encoder made from the
+/// MoCo v1 and v2 (He et al., 2020; Chen et al., 2020b): a query must find its key, which a momentum encoder made from the
 /// other view, among a queue of keys from earlier batches.
 ///
-/// The loss is symmetric, as in the authors' CIFAR demonstration: each view is once query and once key, and both
-/// losses are taken before either batch of keys enters the queue. Here they are averaged; the demonstration adds them.
+/// By default the loss is symmetric, as in the authors' CIFAR demonstration: each view is once query and once key, and
+/// both losses are taken before either batch of keys enters the queue. Here they are averaged; the demonstration adds
+/// them. [`Moco::v1`] and [`Moco::v2`] are the papers' own.
 /// The momentum encoder moves before it makes its keys, as in the authors' code.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -35,8 +36,14 @@ pub struct Moco {
     pub momentum: f64,
     /// Whether the momentum rises to 1 along BYOL's cosine (MoCo v3, solo-learn) or stays (v1, v2).
     pub momentum_schedule: bool,
+    /// Whether each view is once query and once key; the papers take the first view for queries alone.
+    pub symmetric: bool,
+    /// Whether the keys of each view have a queue of their own (solo-learn) or share one. Needs `symmetric`.
+    pub queue_per_view: bool,
     /// Parts of a batch with batch statistics of their own; 8 in the CIFAR demonstration.
     pub norm_parts: usize,
+    /// Layers of the projector: 1 in v1 and the CIFAR demonstration, 2 in v2.
+    pub projector_layers: usize,
     /// Hidden units of the projector; as wide as the features in v2.
     pub hidden: usize,
     /// Outputs of the projector; 128 in the paper.
@@ -50,7 +57,10 @@ impl Default for Moco {
             queue: 4096,
             momentum: 0.99,
             momentum_schedule: true,
+            symmetric: true,
+            queue_per_view: false,
             norm_parts: 8,
+            projector_layers: 2,
             hidden: 256,
             output: 128,
         }
@@ -58,6 +68,16 @@ impl Default for Moco {
 }
 
 impl Moco {
+    /// The first version on ImageNet: one linear layer, temperature 0.07, constant momentum, one direction.
+    pub fn v1() -> Self {
+        Self { temperature: 0.07, projector_layers: 1, ..Self::v2() }
+    }
+
+    /// The second version on ImageNet: a hidden layer and temperature 0.2; its recipe also has blur and a cosine rate.
+    pub fn v2() -> Self {
+        Self { queue: 65_536, momentum: 0.999, momentum_schedule: false, symmetric: false, ..Self::default() }
+    }
+
     /// Checks every setting's range.
     ///
     /// # Errors
@@ -66,7 +86,10 @@ impl Moco {
         check_temperature(self.temperature)?;
         check_momentum("momentum", self.momentum)?;
         check_size("queue", self.queue)?;
+        let split = f64::from(u8::from(self.queue_per_view));
+        check(self.symmetric || !self.queue_per_view, "queue_per_view", "false unless `symmetric`", split)?;
         check_size("norm_parts", self.norm_parts)?;
+        check_size("projector_layers", self.projector_layers)?;
         check_size("hidden", self.hidden)?;
         check_size("output", self.output)
     }
@@ -76,29 +99,20 @@ impl Moco {
     }
 }
 
-/// Encoder and projector, for queries and for keys.
-#[derive(Module, Debug)]
-pub struct MocoModel {
-    encoder: Encoder,
-    projector: Head,
-}
-
-impl MocoModel {
-    /// `[n, c, h, w]` to unit rows `[n, output]`.
-    fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        normalize_rows(self.projector.forward(self.encoder.forward(x)))
-    }
+/// `[n, c, h, w]` to unit rows `[n, output]`.
+fn unit_rows(model: &Projected, x: Tensor<4>) -> Tensor<2> {
+    normalize_rows(model.forward(x))
 }
 
 /// What MoCo keeps between steps.
 #[derive(Module, Debug)]
 pub struct MocoMemory {
-    key: MocoModel,
-    queue: Queue,
+    key: Projected,
+    queue: ViewQueues,
 }
 
 impl Method for Moco {
-    type Model = MocoModel;
+    type Model = Projected;
     type Memory = MocoMemory;
 
     fn name(&self) -> &'static str {
@@ -106,42 +120,47 @@ impl Method for Moco {
     }
 
     fn needs(&self) -> Needs {
-        Needs { views: 2, labels: false, sampling: Sampling::Shuffled }
+        views(2)
     }
 
-    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (MocoModel, MocoMemory) {
-        let head = HeadConfig::new([features, self.hidden, self.output]).without_hidden_norm();
-        let model = MocoModel { encoder, projector: init::seeded(head.init(device), seed) };
-        let queue = Queue::new(self.queue, self.output, seed, device);
+    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Projected, MocoMemory) {
+        let mut sizes = vec![features];
+        sizes.resize(self.projector_layers, self.hidden);
+        sizes.push(self.output);
+        let model = Projected::new(encoder, &HeadConfig::new(sizes).without_hidden_norm(), seed, device);
+        let queues = if self.queue_per_view { 2 } else { 1 };
+        let queue = ViewQueues::new(queues, self.queue, self.output, seed, device);
         let key = momentum_copy(&model);
         (model, MocoMemory { key, queue })
     }
 
-    fn objective(&self, model: &MocoModel, memory: &mut MocoMemory, batch: &Batch, at: Progress) -> Objective {
+    fn objective(&self, model: &Projected, memory: &mut MocoMemory, batch: &Batch, at: Progress) -> Objective {
         memory.key = update(memory.key.clone(), model, self.momentum_at(at));
-        let queue = memory.queue.keys(); // [queue, output]
+        let directions: &[(usize, usize)] = if self.symmetric { &[(0, 1), (1, 0)] } else { &[(0, 1)] };
         let (mut losses, mut queries, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-        for (view, other) in [(0, 1), (1, 0)] {
-            let q = in_parts(batch.views[view].clone(), self.norm_parts, |x| model.forward(x)); // [n, output]
+        for &(view, other) in directions {
+            let q = in_parts(batch.views[view].clone(), self.norm_parts, |x| unit_rows(model, x)); // [n, output]
             let shuffle = at.seed ^ ((2 * at.step + view) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let k = in_shuffled_parts(batch.views[other].clone(), self.norm_parts, shuffle, |x| memory.key.forward(x))
-                .detach(); // [n, output]
-            losses.push(info_nce(q.clone(), k.clone(), queue.clone(), self.temperature));
+            let key = |x| unit_rows(&memory.key, x);
+            let k = in_shuffled_parts(batch.views[other].clone(), self.norm_parts, shuffle, key).detach(); // [n, output]
+            let queue = memory.queue.keys(keys.len()).expect("`validate` asks for a queue of at least one key");
+            losses.push(info_nce(q.clone(), k.clone(), queue, self.temperature));
             queries.push(q);
             keys.push(k);
         }
-        for k in keys {
-            memory.queue.enqueue(k);
-        }
-        let [one, two] = <[Tensor<1>; 2]>::try_from(losses).expect("two directions");
-        Objective { loss: (one + two).div_scalar(2.0), embedding: Tensor::cat(queries, 0) }
+        memory.queue.enqueue(keys);
+        Objective { loss: Tensor::cat(losses, 0).mean(), embedding: Tensor::cat(queries, 0) }
     }
 
-    fn encoder<'a>(&self, model: &'a MocoModel) -> &'a Encoder {
+    fn encoder<'a>(&self, model: &'a Projected) -> &'a Encoder {
         &model.encoder
     }
 
     fn collapsed_loss(&self, _: usize) -> Option<f64> {
         Some((self.queue as f64 + 1.0).ln())
+    }
+
+    fn remedy(&self) -> &'static str {
+        "queries and keys may drift apart or cheat by batch norm: raise `momentum` or `norm_parts`, or lower `learning_rate`"
     }
 }

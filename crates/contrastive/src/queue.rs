@@ -50,6 +50,40 @@ impl Queue {
     }
 }
 
+/// One queue a view (solo-learn's MoCo, SwAV), or one for all views.
+///
+/// Keys of one view are then compared with keys of that view alone: views of two different recipes differ by their
+/// recipe too.
+#[derive(Module, Debug)]
+pub struct ViewQueues {
+    queues: Vec<Queue>,
+}
+
+impl ViewQueues {
+    /// `count` queues as [`Queue::new`], each from a seed of its own; none of them if `length` is 0.
+    pub fn new(count: usize, length: usize, dimension: usize, seed: u64, device: &Device) -> Self {
+        let count = if length == 0 { 0 } else { count };
+        let queues = (0..count as u64).map(|i| Queue::new(length, dimension, seed.wrapping_add(i), device));
+        Self { queues: queues.collect() }
+    }
+
+    /// The keys that belong to a view: of its own queue, or of the only one. `None` without queues.
+    pub fn keys(&self, view: usize) -> Option<Tensor<2>> {
+        self.queues.get(view).or(self.queues.last()).map(Queue::keys)
+    }
+
+    /// Adds `keys[v] [n, dimension]`, unit rows of view `v`, to the queue of their view, or all of them in order to the
+    /// only one.
+    pub fn enqueue(&mut self, keys: Vec<Tensor<2>>) {
+        let last = self.queues.len().saturating_sub(1);
+        for (view, keys) in keys.into_iter().enumerate() {
+            if let Some(queue) = self.queues.get_mut(view.min(last)) {
+                queue.enqueue(keys);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +120,23 @@ mod tests {
                 prop_assert_eq!(&queue.keys().try_into_vec_as::<f32>().unwrap(), &list);
             }
         }
+    }
+
+    #[test]
+    fn views_have_queues_of_their_own_or_share_one() {
+        let device = Device::flex();
+        let read = |q: &ViewQueues, view| q.keys(view).map(|k| k.try_into_vec_as::<f32>().unwrap());
+        let keys = || vec![rows(&[7.0], &device), rows(&[8.0], &device)];
+        let mut apart = ViewQueues::new(2, 2, 1, 0, &device);
+        apart.enqueue(keys());
+        apart.enqueue(keys());
+        assert_eq!((read(&apart, 0), read(&apart, 1)), (Some(vec![7.0, 7.0]), Some(vec![8.0, 8.0])));
+        let mut shared = ViewQueues::new(1, 2, 1, 0, &device);
+        shared.enqueue(keys());
+        assert_eq!((read(&shared, 0), read(&shared, 1)), (Some(vec![7.0, 8.0]), Some(vec![7.0, 8.0])));
+        let mut none = ViewQueues::new(2, 0, 1, 0, &device);
+        none.enqueue(keys());
+        assert_eq!(read(&none, 0), None);
     }
 
     #[test]

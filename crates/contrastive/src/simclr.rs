@@ -1,14 +1,14 @@
 use crate::{
-    ContrastiveError,
+    ContrastiveError, TemperatureSchedule,
     error::{check_size, check_temperature},
     losses::nt_xent,
+    networks::{Projected, views},
 };
-use burn::{module::Module, tensor::Device};
+use burn::tensor::Device;
 use nearfar_core::{
     encoder::Encoder,
-    head::{Head, HeadConfig},
-    init,
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling},
+    head::HeadConfig,
+    train::{Batch, Method, Needs, NoMemory, Objective, Progress},
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 pub struct SimClr {
     /// Temperature, > 0. The paper's best is 0.1 on ImageNet and 0.5 on CIFAR-10; solo-learn takes 0.2.
     pub temperature: f64,
+    /// A course of the temperature over the run in its place; the paper has none.
+    pub schedule: Option<TemperatureSchedule>,
     /// Hidden units of the projector; the paper's 2048 follow a ResNet-50, lightly's CIFAR-10 benchmark has 512.
     pub hidden: usize,
     /// Outputs of the projector; 128 in the paper.
@@ -27,7 +29,7 @@ pub struct SimClr {
 
 impl Default for SimClr {
     fn default() -> Self {
-        Self { temperature: 0.2, hidden: 256, output: 128 }
+        Self { temperature: 0.2, schedule: None, hidden: 256, output: 128 }
     }
 }
 
@@ -38,20 +40,14 @@ impl SimClr {
     /// Names the first setting that is out of range.
     pub fn validate(&self) -> Result<(), ContrastiveError> {
         check_temperature(self.temperature)?;
+        self.schedule.iter().try_for_each(TemperatureSchedule::validate)?;
         check_size("hidden", self.hidden)?;
         check_size("output", self.output)
     }
 }
 
-/// Encoder and projector.
-#[derive(Module, Debug)]
-pub struct SimClrModel {
-    encoder: Encoder,
-    projector: Head,
-}
-
 impl Method for SimClr {
-    type Model = SimClrModel;
+    type Model = Projected;
     type Memory = NoMemory;
 
     fn name(&self) -> &'static str {
@@ -59,27 +55,32 @@ impl Method for SimClr {
     }
 
     fn needs(&self) -> Needs {
-        Needs { views: 2, labels: false, sampling: Sampling::Shuffled }
+        views(2)
     }
 
-    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (SimClrModel, NoMemory) {
+    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Projected, NoMemory) {
         let head = HeadConfig::new([features, self.hidden, self.output]);
-        (SimClrModel { encoder, projector: init::seeded(head.init(device), seed) }, NoMemory::new())
+        (Projected::new(encoder, &head, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &SimClrModel, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
+    fn objective(&self, model: &Projected, _: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
         let n = batch.len();
+        let temperature = self.schedule.map_or(self.temperature, |s| s.at(at));
         // One pass over both views: batch norm sees them together, as in the paper.
-        let z = model.projector.forward(model.encoder.forward(batch.concatenated())); // [2n, output]
+        let z = model.forward(batch.concatenated()); // [2n, output]
         let (a, b) = (z.clone().narrow(0, 0, n), z.clone().narrow(0, n, n));
-        Objective { loss: nt_xent(a, b, self.temperature), embedding: z }
+        Objective { loss: nt_xent(a, b, temperature), embedding: z }
     }
 
-    fn encoder<'a>(&self, model: &'a SimClrModel) -> &'a Encoder {
+    fn encoder<'a>(&self, model: &'a Projected) -> &'a Encoder {
         &model.encoder
     }
 
     fn collapsed_loss(&self, n: usize) -> Option<f64> {
         Some((2.0 * n as f64 - 1.0).ln())
+    }
+
+    fn remedy(&self) -> &'static str {
+        "the views may have nothing in common: lower `learning_rate` or `temperature`, or crop less"
     }
 }

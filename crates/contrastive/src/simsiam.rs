@@ -1,13 +1,14 @@
-use crate::{ContrastiveError, error::check_size, losses::negative_cosine};
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
+use crate::{
+    ContrastiveError,
+    error::check_size,
+    losses::negative_cosine,
+    networks::{Predicting, Projected, views},
 };
+use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
-    head::{Head, HeadConfig, OutputNorm},
-    init,
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling},
+    head::{HeadConfig, OutputNorm},
+    train::{Batch, Method, Needs, NoMemory, Objective, Progress},
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,18 +43,20 @@ impl SimSiam {
         check_size("projector_layers", self.projector_layers)?;
         check_size("bottleneck", self.bottleneck)
     }
-}
 
-/// Encoder, projector and predictor.
-#[derive(Module, Debug)]
-pub struct SimSiamModel {
-    encoder: Encoder,
-    projector: Head,
-    predictor: Head,
+    /// The three networks, FastSiam's too.
+    pub(crate) fn networks(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> Predicting {
+        let mut sizes = vec![features];
+        sizes.resize(1 + self.projector_layers, self.output);
+        // Batch norm behind every layer, the last without learnt scale and shift.
+        let projector = HeadConfig::new(sizes).output_norm(OutputNorm::Plain);
+        let predictor = HeadConfig::new([self.output, self.bottleneck, self.output]);
+        Predicting::new(Projected::new(encoder, &projector, seed, device), &predictor, seed, device)
+    }
 }
 
 impl Method for SimSiam {
-    type Model = SimSiamModel;
+    type Model = Predicting;
     type Memory = NoMemory;
 
     fn name(&self) -> &'static str {
@@ -61,36 +64,25 @@ impl Method for SimSiam {
     }
 
     fn needs(&self) -> Needs {
-        Needs { views: 2, labels: false, sampling: Sampling::Shuffled }
+        views(2)
     }
 
-    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (SimSiamModel, NoMemory) {
-        let mut sizes = vec![features];
-        sizes.resize(1 + self.projector_layers, self.output);
-        // Batch norm behind every layer, the last without learnt scale and shift.
-        let projector = HeadConfig::new(sizes).output_norm(OutputNorm::Plain).init(device);
-        let predictor = HeadConfig::new([self.output, self.bottleneck, self.output]).init(device);
-        let model = SimSiamModel {
-            encoder,
-            projector: init::seeded(projector, seed),
-            predictor: init::seeded(predictor, seed.wrapping_add(1)),
-        };
-        (model, NoMemory::new())
+    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Predicting, NoMemory) {
+        (self.networks(encoder, features, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &SimSiamModel, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
+    fn objective(&self, model: &Predicting, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
         // Each view passes alone, as in the authors' code.
-        let z =
-            batch.views.iter().map(|v| model.projector.forward(model.encoder.forward(v.clone()))).collect::<Vec<_>>();
-        let p = z.iter().map(|z| model.predictor.forward(z.clone())).collect::<Vec<_>>();
+        let z = model.online.forward_each(&batch.views);
+        let p = model.predict_each(&z);
         let loss = (negative_cosine(p[0].clone(), z[1].clone().detach())
             + negative_cosine(p[1].clone(), z[0].clone().detach()))
         .div_scalar(2.0);
         Objective { loss, embedding: Tensor::cat(z, 0) }
     }
 
-    fn encoder<'a>(&self, model: &'a SimSiamModel) -> &'a Encoder {
-        &model.encoder
+    fn encoder<'a>(&self, model: &'a Predicting) -> &'a Encoder {
+        &model.online.encoder
     }
 
     fn constant_rate(&self) -> &'static [&'static str] {
@@ -99,5 +91,13 @@ impl Method for SimSiam {
 
     fn collapsed_loss(&self, _: usize) -> Option<f64> {
         Some(-1.0)
+    }
+
+    fn remedy(&self) -> &'static str {
+        "the predictor may be too slow: lower `learning_rate`, or set `projector_layers` to 3"
+    }
+
+    fn compares_batch(&self) -> bool {
+        false
     }
 }

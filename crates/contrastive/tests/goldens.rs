@@ -1,23 +1,24 @@
-//! Losses against lightly, worked values and laws, on both CPU backends.
+//! Losses and their gradients against lightly, on both CPU backends.
 //!
 //! The fixture holds what lightly computed in f64. Other reference values are taken from a folder `GOLDEN_DIR`.
 
 mod common;
 
-use burn::tensor::{Device, Tensor, TensorData};
-use common::{assert_close, devices, values};
-use contrastive::losses::{byol_regression, info_nce, negative_cosine, nt_xent};
-use proptest::prelude::*;
+use burn::tensor::Tensor;
+use common::{Rows, assert_close, check, devices, tensor, values};
+use contrastive::losses::{
+    VicRegWeights, alignment, barlow_twins, dcl, dclw, info_nce, koleo, mmcr, negative_cosine, nt_xent, sinkhorn, swav,
+    tico, tico_covariance, uniformity, vicreg,
+};
 use serde::Deserialize;
 use std::path::PathBuf;
-
-type Rows = Vec<Vec<f32>>;
 
 #[derive(Deserialize)]
 struct Fixture {
     view_a: Rows,
     view_b: Rows,
     losses: Losses,
+    diagnostics: Diagnostics,
 }
 
 #[derive(Deserialize)]
@@ -26,7 +27,15 @@ struct Losses {
     nt_xent_half: TwoViews,
     #[serde(rename = "ntxent_t0.1")]
     nt_xent_tenth: TwoViews,
+    dcl: TwoViews,
+    dclw: TwoViews,
     negative_cosine_similarity: TwoViews,
+    barlow_twins: TwoViews,
+    vicreg: TwoViews,
+    tico: TwoViews,
+    mmcr: Manifolds,
+    koleo: OneView,
+    swav: Assigned,
     #[serde(rename = "moco_queue_t0.07")]
     moco_v1: Queued,
     #[serde(rename = "moco_queue_t0.2")]
@@ -41,11 +50,40 @@ struct TwoViews {
     grad_b: Rows,
 }
 
+/// A loss of view `a` and its gradient.
+#[derive(Deserialize)]
+struct OneView {
+    value: f32,
+    grad: Rows,
+}
+
 /// A loss against a queue of unit keys.
 #[derive(Deserialize)]
 struct Queued {
     queue: Rows,
     value: f32,
+}
+
+/// A loss of scores against prototypes.
+#[derive(Deserialize)]
+struct Assigned {
+    logits_a: Rows,
+    logits_b: Rows,
+    value: f32,
+}
+
+/// A loss of images, each with the rows of its views in two networks.
+#[derive(Deserialize)]
+struct Manifolds {
+    momentum: Vec<Rows>,
+    online: Vec<Rows>,
+    value: f32,
+}
+
+#[derive(Deserialize)]
+struct Diagnostics {
+    uniformity_t2: f32,
+    alignment_alpha2: f32,
 }
 
 impl Fixture {
@@ -58,25 +96,28 @@ impl Fixture {
     }
 }
 
-fn tensor(rows: &[Vec<f32>], device: &Device) -> Tensor<2> {
-    Tensor::from_data(TensorData::new(rows.concat(), [rows.len(), rows[0].len()]), device)
-}
-
-/// Fails unless the loss has this value to 1e-5 of it.
-fn check(what: &str, loss: Tensor<1>, wanted: f64) {
-    assert_close(what, &values(loss), &[wanted as f32], 1e-5);
-}
-
 /// A loss of two views.
 type Loss = fn(Tensor<2>, Tensor<2>) -> Tensor<1>;
 
+/// TiCo's first step: nothing is known of earlier batches.
+fn first_tico(a: Tensor<2>, b: Tensor<2>) -> Tensor<1> {
+    let [_, d] = a.dims();
+    let covariance = tico_covariance(Tensor::zeros([d, d], &a.device()), a.clone(), 0.9);
+    tico(a, b, covariance, 8.0)
+}
+
 #[test]
 fn values_and_gradients_are_lightlys() {
-    let Fixture { view_a, view_b, losses } = Fixture::read();
-    let cases: [(&str, &TwoViews, Loss); 3] = [
+    let Fixture { view_a, view_b, losses, .. } = Fixture::read();
+    let cases: [(&str, &TwoViews, Loss); 8] = [
         ("NT-Xent at 0.5", &losses.nt_xent_half, |a, b| nt_xent(a, b, 0.5)),
         ("NT-Xent at 0.1", &losses.nt_xent_tenth, |a, b| nt_xent(a, b, 0.1)),
+        ("DCL", &losses.dcl, |a, b| dcl(a, b, 0.1)),
+        ("DCLW", &losses.dclw, |a, b| dclw(a, b, 0.1, 0.5)),
         ("negative cosine", &losses.negative_cosine_similarity, negative_cosine),
+        ("Barlow Twins", &losses.barlow_twins, |a, b| barlow_twins(a, b, 5e-3)),
+        ("VICReg", &losses.vicreg, |a, b| vicreg(a, b, VicRegWeights::default())),
+        ("TiCo", &losses.tico, first_tico),
     ];
     for device in devices() {
         for (name, golden, loss) in cases {
@@ -93,8 +134,21 @@ fn values_and_gradients_are_lightlys() {
 }
 
 #[test]
+fn koleo_is_lightlys() {
+    let Fixture { view_a, losses, .. } = Fixture::read();
+    for device in devices() {
+        let a = tensor(&view_a, &device).require_grad();
+        let loss = koleo(a.clone());
+        let grads = loss.backward();
+        check("KoLeo", loss, losses.koleo.value.into());
+        let gradient = values(a.grad(&grads).expect("the rows have a gradient"));
+        assert_close("KoLeo, gradient", &gradient, &losses.koleo.grad.concat(), 1e-4);
+    }
+}
+
+#[test]
 fn info_nce_is_the_cross_entropy_of_the_fixture() {
-    let Fixture { view_a, view_b, losses } = Fixture::read();
+    let Fixture { view_a, view_b, losses, .. } = Fixture::read();
     for device in devices() {
         for (temperature, golden) in [(0.07, &losses.moco_v1), (0.2, &losses.moco_v2)] {
             let (q, k) = (tensor(&view_a, &device), tensor(&view_b, &device));
@@ -104,135 +158,35 @@ fn info_nce_is_the_cross_entropy_of_the_fixture() {
     }
 }
 
-/// Two views of four images; the first three are the worked examples' usual batch.
-fn views(images: usize, device: &Device) -> (Tensor<2>, Tensor<2>) {
-    let a = Tensor::<2>::from_data([[1.0, 2.0], [3.0, -1.0], [-1.0, 1.0], [-2.0, 1.0]], device);
-    let b = Tensor::<2>::from_data([[2.0, 1.0], [1.0, -1.0], [0.0, 1.0], [-1.0, 0.0]], device);
-    (a.narrow(0, 0, images), b.narrow(0, 0, images))
-}
-
-fn unit_axes(device: &Device) -> Tensor<2> {
-    Tensor::from_data([[1.0, 0.0], [0.0, 1.0]], device)
-}
-
 #[test]
-fn nt_xent_has_its_worked_values() {
+fn swav_is_lightlys() {
+    let Fixture { losses: Losses { swav: golden, .. }, .. } = Fixture::read();
     for device in devices() {
-        for (images, temperature, wanted) in [
-            (3, 1.0, 1.0847022229),
-            (3, 0.5, 0.8151372974),
-            (3, 0.2, 0.5883941129),
-            (3, 0.1, 0.6378415540),
-            (4, 0.5, 0.9984353265),
-            (4, 0.1, 0.9433464774),
-        ] {
-            let (a, b) = views(images, &device);
-            check(&format!("{images} images at {temperature}"), nt_xent(a, b, temperature), wanted);
-        }
-        check("axes", nt_xent(unit_axes(&device), unit_axes(&device), 0.5), 0.2395447662);
-        for temperature in [0.05, 0.5, 5.0] {
-            // 2 x 8 rows that cannot be told apart: chance among the 15 others.
-            let same = Tensor::<2>::from_data([[0.3, -2.0, 1.1]; 8], &device);
-            check("identical rows", nt_xent(same.clone(), same, temperature), 15f64.ln());
-        }
+        let scores = [tensor(&golden.logits_a, &device), tensor(&golden.logits_b, &device)];
+        let codes = scores.clone().map(|s| sinkhorn(s, 3, 0.05));
+        check("SwAV", swav(&scores, &codes, 0.1), golden.value.into());
     }
 }
 
 #[test]
-fn info_nce_has_its_worked_values() {
+fn mmcr_is_lightlys() {
+    let Fixture { losses: Losses { mmcr: golden, .. }, .. } = Fixture::read();
     for device in devices() {
-        let keys = Tensor::<2>::from_data([[0.6, 0.8], [0.6, 0.8]], &device);
-        let queue = Tensor::<2>::from_data([[0.0, 1.0], [1.0, 0.0], [-1.0, 0.0], [0.0, -1.0]], &device);
-        for (temperature, wanted) in
-            [(0.07, 4.3152839947), (0.1, 3.0726235393), (0.2, 1.7309325884), (0.5, 1.2127534040)]
-        {
-            let loss = info_nce(unit_axes(&device), keys.clone(), queue.clone(), temperature);
-            check(&format!("queue at {temperature}"), loss, wanted);
-        }
-        for (length, wanted) in [(4096, 8.3180102775), (65536, 11.0903701476)] {
-            let one = Tensor::<2>::from_data([[0.6, 0.8]], &device);
-            let loss = info_nce(one.clone(), one.clone(), one.repeat_dim(0, length), 0.2);
-            check(&format!("chance among {length} keys"), loss, wanted);
-        }
-    }
-}
-
-#[test]
-fn cosine_losses_have_their_worked_values() {
-    for device in devices() {
-        let (a, b) = views(3, &device);
-        check("SimSiam", negative_cosine(a.clone(), b.clone()), -0.8005113241);
-        check("BYOL", byol_regression(a.clone(), b.clone()), 0.3989773519);
-        for (row, cosine) in [0.8, 0.8944271910, std::f64::consts::FRAC_1_SQRT_2].into_iter().enumerate() {
-            let (a, b) = (a.clone().narrow(0, row, 1), b.clone().narrow(0, row, 1));
-            check("one row", negative_cosine(a, b), -cosine);
-        }
-        check("collapse", negative_cosine(a.clone(), a), -1.0);
-    }
-}
-
-/// The ten steps of lightly's own test of its gathered losses: a linear layer, plain SGD.
-#[test]
-fn ten_steps_of_sgd_end_at_lightlys_weights() {
-    for device in devices() {
-        let counting = |n: usize, d: usize| {
-            let numbers: Vec<f32> = (0..n * d).map(|i| i as f32).collect();
-            Tensor::<2>::from_data(TensorData::new(numbers, [n, d]), &device)
+        let view = |images: &[Rows], view: usize| {
+            let rows: Rows = images.iter().map(|rows| rows[view].clone()).collect();
+            tensor(&rows, &device)
         };
-        let (xs, ys) = (counting(16, 5), counting(8, 4)); // two inputs of five numbers an image; their targets
-        let mut weights = Tensor::<2>::from_data([[0.1, 0.2, 0.3, 0.4, 0.5], [0.6, 0.7, 0.8, 0.9, 1.0]], &device);
-        let loss = |weights: Tensor<2>| {
-            let outputs = xs.clone().matmul(weights.transpose()); // [16, 2]
-            nt_xent(outputs.reshape([8, 4]), ys.clone(), 0.5)
-        };
-        check("first loss", loss(weights.clone()), 2.7251383949);
-        for _ in 0..10 {
-            let leaf = weights.require_grad();
-            let gradient = leaf.grad(&loss(leaf.clone()).backward()).expect("the loss depends on the weights");
-            weights = Tensor::from_inner(leaf.inner() - gradient.mul_scalar(0.1));
-        }
-        check("last loss", loss(weights.clone()), 2.6984227389);
-        let wanted = [0.1675, 0.2676, 0.3678, 0.4679, 0.5680, 0.5763, 0.6742, 0.7721, 0.8700, 0.9679];
-        assert_close("weights", &values(weights), &wanted, 1e-4);
+        let views = [&golden.online, &golden.momentum].map(|images| [0, 1].map(|v| view(images, v)));
+        check("MMCR", mmcr(&views.concat(), 5e-3), golden.value.into());
     }
 }
 
-const IMAGES: usize = 6;
-
-/// One view: rows that have a direction.
-fn view() -> impl Strategy<Value = Rows> {
-    let row = prop::collection::vec(-1.0..1.0f32, 4)
-        .prop_filter("a row near zero", |row| row.iter().map(|v| v * v).sum::<f32>() > 0.01);
-    prop::collection::vec(row, IMAGES)
-}
-
-fn lengths() -> impl Strategy<Value = Vec<f32>> {
-    prop::collection::vec(0.1..10.0f32, IMAGES)
-}
-
-fn order() -> impl Strategy<Value = Vec<usize>> {
-    Just((0..IMAGES).collect::<Vec<_>>()).prop_shuffle()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(32) })]
-
-    #[test]
-    fn nt_xent_knows_no_first_view_no_order_and_no_length(
-        a in view(), b in view(), order in order(), lengths in lengths(),
-    ) {
-        let shuffled = |x: &Rows| order.iter().map(|i| x[*i].clone()).collect::<Rows>();
-        let scaled: Rows = a.iter().zip(&lengths).map(|(row, l)| row.iter().map(|v| v * l).collect()).collect();
-        for device in devices() {
-            let loss = |a: &Rows, b: &Rows| nt_xent(tensor(a, &device), tensor(b, &device), 0.2).into_scalar::<f32>();
-            let plain = loss(&a, &b);
-            for (change, changed) in [
-                ("views swapped", loss(&b, &a)),
-                ("images in another order", loss(&shuffled(&a), &shuffled(&b))),
-                ("rows scaled", loss(&scaled, &b)),
-            ] {
-                prop_assert!((plain - changed).abs() <= 1e-4 * (1.0 + plain.abs()), "{change}: {plain} {changed}");
-            }
-        }
+#[test]
+fn alignment_and_uniformity_are_the_diagnostics() {
+    let Fixture { view_a, view_b, diagnostics, .. } = Fixture::read();
+    for device in devices() {
+        let (a, b) = (tensor(&view_a, &device), tensor(&view_b, &device));
+        check("uniformity", uniformity(a.clone(), 2.0), diagnostics.uniformity_t2.into());
+        check("alignment", alignment(a, b), diagnostics.alignment_alpha2.into());
     }
 }

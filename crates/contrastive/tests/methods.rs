@@ -6,110 +6,26 @@
 mod common;
 
 use burn::{
-    module::{Module, ModuleVisitor, Param, ParamId},
+    module::{Module, ModuleVisitor, Param},
     optim::{GradientsParams, SgdConfig},
     tensor::{Device, Gradients, Tensor, TensorData},
 };
-use common::{assert_close, devices, values};
+use common::{
+    assert_close, devices,
+    networks::{IMAGES, OUTPUT, SEED, STEPS, WIDTH, at, batch, encoder, inspect, parameters, statistics},
+    values,
+};
 use contrastive::{
     Byol, Moco, SimClr, SimSiam,
     losses::{byol_regression, info_nce, negative_cosine, nt_xent},
 };
 use nearfar_core::{
-    data::Shape,
-    encoder::{Architecture, Encoder, EncoderConfig},
     head::{HeadConfig, OutputNorm},
     init,
-    train::{Batch, Method, NoMemory, Progress},
+    train::{Method, NoMemory},
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-
-/// Features of the encoder.
-const WIDTH: usize = 4;
-/// Outputs of the heads.
-const OUTPUT: usize = 4;
-const IMAGES: usize = 6;
-const STEPS: usize = 10;
-const SEED: u64 = 3;
-
-fn encoder(device: &Device) -> Encoder {
-    let shape = Shape { channels: 1, height: 8, width: 8 };
-    EncoderConfig { architecture: Architecture::Conv4, width: WIDTH }.init(shape, SEED, device).unwrap()
-}
-
-/// Two views of random images; the second is brighter and has more contrast, so that their statistics differ.
-fn batch(images: usize, seed: u64, device: &Device) -> Batch {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut view = |brightness: f32| {
-        let pixels: Vec<f32> =
-            (0..images * 64).map(|_| brightness + (1.0 + 2.0 * brightness) * rng.random_range(-1.0..1.0f32)).collect();
-        Tensor::<4>::from_data(TensorData::new(pixels, [images, 1, 8, 8]), device)
-    };
-    Batch { views: vec![view(0.0), view(1.0)], labels: Vec::new(), indices: (0..images).collect() }
-}
-
-fn at(step: usize) -> Progress {
-    Progress { step, steps: STEPS, seed: SEED }
-}
-
-/// A parameter or a running statistic of a module.
-struct Entry {
-    path: String,
-    id: ParamId,
-    trained: bool,
-    tracked: bool,
-    values: Vec<f32>,
-}
-
-impl Entry {
-    fn is_statistic(&self) -> bool {
-        self.path.contains("running_")
-    }
-}
-
-#[derive(Default)]
-struct Inspect {
-    path: Vec<String>,
-    entries: Vec<Entry>,
-}
-
-impl ModuleVisitor for Inspect {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.entries.push(Entry {
-            path: self.path.join("."),
-            id: param.id,
-            trained: param.is_require_grad(),
-            tracked: param.val().is_tracked(),
-            values: values(param.val()),
-        });
-    }
-}
-
-/// Everything in `module`, in the order of its fields.
-fn inspect<M: Module>(module: &M) -> Vec<Entry> {
-    let mut inspect = Inspect::default();
-    module.visit(&mut inspect);
-    inspect.entries
-}
-
-/// The parameters of `module` without its running statistics.
-fn parameters<M: Module>(module: &M) -> Vec<Entry> {
-    inspect(module).into_iter().filter(|e| !e.is_statistic()).collect()
-}
-
-/// The running statistics of `module`, one after the other. Its validation copy has the newest.
-fn statistics<M: Module>(module: &M) -> Vec<f32> {
-    inspect(&module.valid()).into_iter().filter(Entry::is_statistic).flat_map(|e| e.values).collect()
-}
 
 struct CollectGradients<'a> {
     from: &'a Gradients,
@@ -237,9 +153,15 @@ fn moco(queue: usize, norm_parts: usize) -> Moco {
     Moco { queue, norm_parts, hidden: 8, output: OUTPUT, ..Moco::default() }
 }
 
-/// The keys in MoCo's queue, oldest first.
+/// The keys in a queue of MoCo's, oldest first.
+fn queue_of<M: Module>(memory: &M, number: usize) -> Vec<f32> {
+    let path = format!("queue.queues.{number}.keys");
+    inspect(memory).into_iter().find(|e| e.path == path).expect("the memory records its queues").values
+}
+
+/// The keys in MoCo's only queue, oldest first.
 fn queue<M: Module>(memory: &M) -> Vec<f32> {
-    inspect(memory).into_iter().find(|e| e.path == "queue.keys").expect("the memory records its queue").values
+    queue_of(memory, 0)
 }
 
 fn rows(values: &[f32], device: &Device) -> Tensor<2> {
@@ -293,6 +215,48 @@ fn mocos_queue_holds_the_newest_keys_whatever_its_length() {
     }
 }
 
+/// As above, with a queue for the keys of each view.
+#[test]
+fn mocos_views_may_have_queues_of_their_own() {
+    const KEYS: usize = IMAGES * OUTPUT;
+    let method = Moco { queue_per_view: true, ..moco(16, 1) };
+    for device in devices() {
+        let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
+        let before = [0, 1].map(|number| queue_of(&memory, number));
+        assert_ne!(before[0], before[1]);
+        let objective = method.objective(&model, &mut memory, &batch(IMAGES, 1, &device), at(0));
+        let queries = values(objective.embedding.clone());
+        let (first, second) = queries.split_at(KEYS);
+        for (number, newest) in [second, first].into_iter().enumerate() {
+            let after = queue_of(&memory, number);
+            let (old, new) = after.split_at(after.len() - KEYS);
+            assert_eq!(old, &before[number][KEYS..]);
+            assert_close("newest keys", new, newest, 1e-3);
+        }
+        let loss = |q: &[f32], k: &[f32], queue: &[f32]| {
+            info_nce(rows(q, &device), rows(k, &device), rows(queue, &device), method.temperature)
+        };
+        let wanted = (loss(first, second, &before[0]) + loss(second, first, &before[1])).div_scalar(2.0);
+        assert_close("loss", &values(objective.loss), &values(wanted), 1e-3);
+    }
+}
+
+#[test]
+fn mocos_first_version_projects_linearly_and_one_way() {
+    let method = Moco { queue: 16, norm_parts: 1, output: OUTPUT, ..Moco::v1() };
+    for device in devices() {
+        let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
+        let projector: Vec<_> = parameters(&model).into_iter().filter(|e| e.path.starts_with("projector")).collect();
+        let sizes: Vec<usize> = projector.iter().map(|e| e.values.len()).collect();
+        assert_eq!(sizes, [WIDTH * OUTPUT, OUTPUT], "one weight and one bias");
+        let before = queue(&memory);
+        let objective = method.objective(&model, &mut memory, &batch(IMAGES, 1, &device), at(0));
+        assert_eq!(objective.embedding.dims(), [IMAGES, OUTPUT]);
+        let kept = before.len() - IMAGES * OUTPUT;
+        assert_eq!(queue(&memory)[..kept], before[IMAGES * OUTPUT..], "one batch of keys enters");
+    }
+}
+
 #[test]
 fn mocos_momentum_encoder_keeps_its_own_statistics() {
     let method = moco(16, 1);
@@ -329,7 +293,7 @@ fn simclr_starts_near_chance() {
         assert!((loss - chance).abs() < 0.1, "{loss} {chance}");
 
         // Cosines lie in [-1, 1]: at a temperature of 10 no embedding is farther than 2 / 10 from chance.
-        let method = SimClr { temperature: 10.0, hidden: 8, output: OUTPUT };
+        let method = SimClr { temperature: 10.0, hidden: 8, output: OUTPUT, ..SimClr::default() };
         assert!((method.collapsed_loss(MANY).unwrap() - chance).abs() < 1e-9);
         let (model, mut nothing): (_, NoMemory) = method.build(encoder(&device), WIDTH, SEED, &device);
         let objective = method.objective(&model, &mut nothing, &batch(MANY, 1, &device), at(0));

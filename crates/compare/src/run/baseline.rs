@@ -12,6 +12,7 @@ use nearfar_core::{
     train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling},
 };
 use serde::{Deserialize, Serialize};
+use std::convert::Infallible;
 
 /// Cross-entropy of a linear classifier on the encoder's features, trained together with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,16 @@ pub struct Supervised {
 pub struct Classifier {
     encoder: Encoder,
     output: Linear,
+}
+
+impl Supervised {
+    /// There is nothing to set.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn validate(&self) -> Result<(), Infallible> {
+        Ok(())
+    }
 }
 
 impl Method for Supervised {
@@ -59,5 +70,9 @@ impl Method for Supervised {
 
     fn collapsed_loss(&self, _: usize) -> Option<f64> {
         Some((self.classes as f64).ln())
+    }
+
+    fn compares_batch(&self) -> bool {
+        false
     }
 }

@@ -5,7 +5,7 @@ use super::{
     features::Features,
     figures::Frame,
     memory,
-    method::{Base, Deep, Linear, MethodName, Tuned},
+    method::{Base, Deep, DeepVisitor, Linear, MethodName, Tuned},
     prepare::Prepared,
     progress::{Bar, catch_interrupt, interrupted},
     score::score,
@@ -267,21 +267,9 @@ impl Runner<'_> {
     fn deep(&self, deep: Deep, method: MethodName, seed: u64, augmenter: &Augmenter) -> anyhow::Result<Learnt> {
         let run =
             DeepRun { runner: self, labels: MethodName { metric: None, ..method }.needs_labels(), seed, augmenter };
-        let settings = &self.config.method;
-        match deep {
-            Deep::Supervised => {
-                let mut tuned = settings.supervised.clone();
-                tuned.settings.classes = self.data.seen.train.class_names.len();
-                run.train(&tuned)
-            }
-            Deep::Siamese => run.train(&settings.siamese),
-            Deep::Triplet => run.train(&settings.triplet),
-            Deep::SupCon => run.train(&settings.supcon),
-            Deep::SimClr => run.train(&settings.simclr),
-            Deep::Moco => run.train(&settings.moco),
-            Deep::Byol => run.train(&settings.byol),
-            Deep::SimSiam => run.train(&settings.simsiam),
-        }
+        let mut settings = self.config.method.clone();
+        settings.supervised.settings.classes = self.data.seen.train.class_names.len();
+        settings.visit(deep, run)
     }
 }
 
@@ -291,6 +279,14 @@ struct DeepRun<'a> {
     labels: bool,
     seed: u64,
     augmenter: &'a Augmenter,
+}
+
+impl DeepVisitor for DeepRun<'_> {
+    type Output = anyhow::Result<Learnt>;
+
+    fn visit<M: Method + Default>(self, tuned: &Tuned<M>) -> Self::Output {
+        self.train(tuned)
+    }
 }
 
 impl DeepRun<'_> {
@@ -312,7 +308,8 @@ impl DeepRun<'_> {
         };
         let encoder = self.runner.encoder(self.seed)?;
         let mut bar = Bar::new(method.name(), steps);
-        let train_data = TrainData { dataset, augmenter: self.augmenter };
+        let augmenter = self.augmenter.with_views(method.needs().views);
+        let train_data = TrainData { dataset, augmenter: &augmenter };
         let features = data.encoder.features();
         let trained = train(method, encoder, features, train_data, &train_config, device, &mut bar)?;
         drop(bar);

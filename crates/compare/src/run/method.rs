@@ -1,35 +1,113 @@
 //! The table of methods: names, families, and how each is trained.
 
-use contrastive::{Byol, Moco, SimClr, SimSiam};
+use contrastive::{
+    BarlowTwins, Byol, Dcl, Dclw, Dino, FastSiam, Mmcr, Moco, MocoV3, Nnclr, ReSsl, SimClr, SimSiam, SwAv, TiCo,
+    VicReg, WMse,
+};
 use metric::{
     mahalanobis::{Itml, Learner, Lmnn, Nca},
     methods::{Siamese, SupConMethod, TripletMethod},
 };
-use nearfar_core::{backend::did_you_mean, optim::OptimizerConfig};
+use nearfar_core::{backend::did_you_mean, optim::OptimizerConfig, train::Method};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 use super::baseline::Supervised;
 
-/// A method trained by gradient descent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deep {
-    /// Cross-entropy on the labels: the ceiling.
-    Supervised,
-    /// Contrastive loss on pairs.
-    Siamese,
-    /// Triplet margin loss on mined triplets.
-    Triplet,
-    /// Supervised contrastive loss.
-    SupCon,
-    /// See [`SimClr`].
-    SimClr,
-    /// See [`Moco`].
-    Moco,
-    /// See [`Byol`].
-    Byol,
-    /// See [`SimSiam`].
-    SimSiam,
+/// Declares everything that is said once a method: its variant of [`Deep`], its name in lists and in `config.toml`, its
+/// settings, its learning rate, its line in the listing, which begins with its family; and below, the learners of
+/// Mahalanobis metrics by their names in `config.toml`.
+macro_rules! method_table {
+    (
+        deep { $($variant:ident $name:ident: $settings:ty, $rate:expr, $line:literal;)* }
+        linear { $($learner:ident: $learner_settings:ty;)* }
+    ) => {
+        /// A method trained by gradient descent.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Deep {
+            $(#[doc = $line] $variant,)*
+        }
+
+        /// Name, method and line of every method trained by gradient descent.
+        const DEEP: &[(&str, Deep, &str)] = &[$((stringify!($name), Deep::$variant, $line),)*];
+
+        /// Settings of every method, by name.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        #[allow(missing_docs)]
+        pub struct MethodSettings {
+            $(pub $name: Tuned<$settings>,)*
+            $(pub $learner: $learner_settings,)*
+        }
+
+        impl Default for MethodSettings {
+            fn default() -> Self {
+                Self {
+                    $($name: Tuned::at($rate),)*
+                    $($learner: <$learner_settings>::default(),)*
+                }
+            }
+        }
+
+        impl MethodSettings {
+            /// Hands the settings of `deep`, with their type, to `visitor`.
+            pub fn visit<V: DeepVisitor>(&self, deep: Deep, visitor: V) -> V::Output {
+                match deep {
+                    $(Deep::$variant => visitor.visit(&self.$name),)*
+                }
+            }
+
+            fn validate_deep(&self, deep: Deep) -> anyhow::Result<()> {
+                match deep {
+                    $(Deep::$variant => {
+                        self.$name.settings.validate()?;
+                        self.$name.optimizer.validate()?;
+                    })*
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+method_table! {
+    deep {
+        Supervised supervised: Supervised, METRIC_RATE, "baseline: cross-entropy on the labels";
+        Siamese siamese: Siamese, METRIC_RATE, "metric: contrastive loss on pairs";
+        Triplet triplet: TripletMethod, METRIC_RATE, "metric: triplet loss on mined triplets";
+        SupCon supcon: SupConMethod, METRIC_RATE, "metric: supervised contrastive loss";
+        SimClr simclr: SimClr, CONTRASTIVE_RATE, "contrastive: NT-Xent on two views";
+        Dcl dcl: Dcl, CONTRASTIVE_RATE, "contrastive: NT-Xent without the positive in the denominator";
+        Dclw dclw: Dclw, CONTRASTIVE_RATE, "contrastive: dcl with more weight on far pairs";
+        Moco moco: Moco, CONTRASTIVE_RATE, "contrastive: InfoNCE against a queue of keys";
+        MocoV3 moco_v3: MocoV3, CONTRASTIVE_RATE, "contrastive: InfoNCE against the batch, momentum network and predictor";
+        Nnclr nnclr: Nnclr, CONTRASTIVE_RATE, "contrastive: positives are nearest neighbours in a queue";
+        ReSsl ressl: ReSsl, CONTRASTIVE_RATE, "contrastive: keeps a teacher's similarities to a queue";
+        Byol byol: Byol, CONTRASTIVE_RATE, "contrastive: predicts a momentum network, no negatives";
+        SimSiam simsiam: SimSiam, CONTRASTIVE_RATE, "contrastive: predictor and stop-gradient, no negatives";
+        FastSiam fast_siam: FastSiam, CONTRASTIVE_RATE, "contrastive: simsiam with the mean of several views as target";
+        BarlowTwins barlow_twins: BarlowTwins, CONTRASTIVE_RATE, "contrastive: cross-correlation of the views to the identity";
+        VicReg vicreg: VicReg, CONTRASTIVE_RATE, "contrastive: invariance, variance and covariance terms";
+        WMse w_mse: WMse, CONTRASTIVE_RATE, "contrastive: distance of whitened views";
+        TiCo tico: TiCo, CONTRASTIVE_RATE, "contrastive: invariance against a running covariance";
+        Mmcr mmcr: Mmcr, CONTRASTIVE_RATE, "contrastive: nuclear norm of the views' centroids";
+        SwAv swav: SwAv, CONTRASTIVE_RATE, "contrastive: swapped assignments to prototypes";
+        Dino dino: Dino, CONTRASTIVE_RATE, "contrastive: distillation from a centred, sharpened momentum teacher";
+    }
+    linear {
+        lmnn: Lmnn;
+        nca: Nca;
+        itml: Itml;
+    }
+}
+
+/// Does something with the settings of one method trained by gradient descent.
+pub trait DeepVisitor {
+    /// What comes of it.
+    type Output;
+
+    /// Called once, with the method asked for.
+    fn visit<M: Method + Default>(self, tuned: &Tuned<M>) -> Self::Output;
 }
 
 /// A Mahalanobis learner.
@@ -67,19 +145,17 @@ pub struct MethodName {
     pub metric: Option<Linear>,
 }
 
-const BASES: [(&str, Base, &str); 11] = [
+/// Features without training.
+const BASES: [(&str, Base, &str); 3] = [
     ("pixels", Base::Pixels, "baseline: the data themselves"),
     ("pca", Base::Pca, "baseline: 64 principal components of the data"),
     ("untrained", Base::Untrained, "baseline: the encoder with its initial weights"),
-    ("supervised", Base::Deep(Deep::Supervised), "baseline: cross-entropy on the labels"),
-    ("siamese", Base::Deep(Deep::Siamese), "metric: contrastive loss on pairs"),
-    ("triplet", Base::Deep(Deep::Triplet), "metric: triplet loss on mined triplets"),
-    ("supcon", Base::Deep(Deep::SupCon), "metric: supervised contrastive loss"),
-    ("simclr", Base::Deep(Deep::SimClr), "contrastive: NT-Xent on two views"),
-    ("moco", Base::Deep(Deep::Moco), "contrastive: InfoNCE against a queue of keys"),
-    ("byol", Base::Deep(Deep::Byol), "contrastive: predicts a momentum network, no negatives"),
-    ("simsiam", Base::Deep(Deep::SimSiam), "contrastive: predictor and stop-gradient, no negatives"),
 ];
+
+/// Name, features and line of everything that a Mahalanobis metric may stand on.
+fn bases() -> impl Iterator<Item = (&'static str, Base, &'static str)> {
+    BASES.into_iter().chain(DEEP.iter().map(|&(name, deep, line)| (name, Base::Deep(deep), line)))
+}
 
 /// Mahalanobis learners: alone they stand on principal components.
 const METRICS: [(&str, Linear, &str); 4] = [
@@ -96,7 +172,7 @@ impl MethodName {
 
     /// Name and one line of every row that can be asked for, hybrids aside.
     pub fn listing() -> impl Iterator<Item = (&'static str, &'static str)> {
-        BASES.iter().map(|(name, _, line)| (*name, *line)).chain(METRICS.iter().map(|(name, _, line)| (*name, *line)))
+        bases().map(|(name, _, line)| (name, line)).chain(METRICS.iter().map(|(name, _, line)| (*name, *line)))
     }
 
     /// metric, contrastive, baseline or hybrid.
@@ -104,9 +180,11 @@ impl MethodName {
         match (self.base, self.metric) {
             (Base::Pca, Some(_)) => "metric",
             (_, Some(_)) => "hybrid",
-            (Base::Deep(Deep::Siamese | Deep::Triplet | Deep::SupCon), None) => "metric",
-            (Base::Deep(Deep::SimClr | Deep::Moco | Deep::Byol | Deep::SimSiam), None) => "contrastive",
-            _ => "baseline",
+            // The line of a method begins with its family.
+            (base, None) => bases()
+                .find(|(_, b, _)| *b == base)
+                .and_then(|(.., line)| line.split_once(':'))
+                .map_or("baseline", |(family, _)| family),
         }
     }
 
@@ -134,7 +212,7 @@ impl MethodName {
 
 impl fmt::Display for MethodName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let base = BASES.iter().find(|(_, base, _)| *base == self.base).map_or("", |(name, ..)| name);
+        let base = bases().find(|(_, base, _)| *base == self.base).map_or("", |(name, ..)| name);
         match self.metric {
             None => f.write_str(base),
             Some(metric) => {
@@ -158,7 +236,7 @@ impl FromStr for MethodName {
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let metric = |part: &str| METRICS.iter().find(|(n, ..)| *n == part).map(|(_, m, _)| *m);
-        let base = |part: &str| BASES.iter().find(|(n, ..)| *n == part).map(|(_, b, _)| *b);
+        let base = |part: &str| bases().find(|(n, ..)| *n == part).map(|(_, b, _)| b);
         let unknown = |part: &str| UnknownMethod {
             name: part.to_owned(),
             hint: did_you_mean(part, Self::listing().map(|(name, _)| name)),
@@ -187,50 +265,18 @@ pub struct Tuned<S: Default> {
     pub settings: S,
 }
 
-/// Settings of every method, by name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[allow(missing_docs)]
-pub struct MethodSettings {
-    pub supervised: Tuned<Supervised>,
-    pub siamese: Tuned<Siamese>,
-    pub triplet: Tuned<TripletMethod>,
-    pub supcon: Tuned<SupConMethod>,
-    pub simclr: Tuned<SimClr>,
-    pub moco: Tuned<Moco>,
-    pub byol: Tuned<Byol>,
-    pub simsiam: Tuned<SimSiam>,
-    pub lmnn: Lmnn,
-    pub nca: Nca,
-    pub itml: Itml,
+impl<S: Default> Tuned<S> {
+    /// The method's default settings at a learning rate.
+    fn at(learning_rate: f64) -> Self {
+        let optimizer = OptimizerConfig { learning_rate, ..OptimizerConfig::default() };
+        Self { optimizer, settings: S::default() }
+    }
 }
 
 /// Learning rates chosen on validation images of Fashion-MNIST among two for each family, the peers' 1e-3 and these
 /// (docs/results/peers.md).
 const METRIC_RATE: f64 = 3e-3;
 const CONTRASTIVE_RATE: f64 = 4e-3;
-
-impl Default for MethodSettings {
-    fn default() -> Self {
-        fn at<S: Default>(learning_rate: f64) -> Tuned<S> {
-            let optimizer = OptimizerConfig { learning_rate, ..OptimizerConfig::default() };
-            Tuned { optimizer, settings: S::default() }
-        }
-        Self {
-            supervised: at(METRIC_RATE),
-            siamese: at(METRIC_RATE),
-            triplet: at(METRIC_RATE),
-            supcon: at(METRIC_RATE),
-            simclr: at(CONTRASTIVE_RATE),
-            moco: at(CONTRASTIVE_RATE),
-            byol: at(CONTRASTIVE_RATE),
-            simsiam: at(CONTRASTIVE_RATE),
-            lmnn: Lmnn::default(),
-            nca: Nca::default(),
-            itml: Itml::default(),
-        }
-    }
-}
 
 impl MethodSettings {
     /// The learner of a Mahalanobis metric.
@@ -247,28 +293,7 @@ impl MethodSettings {
         use anyhow::Context;
         for method in methods {
             let Base::Deep(deep) = method.base else { continue };
-            let optimizer = match deep {
-                Deep::Supervised => &self.supervised.optimizer,
-                Deep::Siamese => &self.siamese.optimizer,
-                Deep::Triplet => &self.triplet.optimizer,
-                Deep::SupCon => &self.supcon.optimizer,
-                Deep::SimClr => &self.simclr.optimizer,
-                Deep::Moco => &self.moco.optimizer,
-                Deep::Byol => &self.byol.optimizer,
-                Deep::SimSiam => &self.simsiam.optimizer,
-            };
-            let settings: anyhow::Result<()> = match deep {
-                Deep::Supervised => Ok(()),
-                Deep::Siamese => self.siamese.settings.validate().map_err(Into::into),
-                Deep::Triplet => self.triplet.settings.validate().map_err(Into::into),
-                Deep::SupCon => self.supcon.settings.validate().map_err(Into::into),
-                Deep::SimClr => self.simclr.settings.validate().map_err(Into::into),
-                Deep::Moco => self.moco.settings.validate().map_err(Into::into),
-                Deep::Byol => self.byol.settings.validate().map_err(Into::into),
-                Deep::SimSiam => self.simsiam.settings.validate().map_err(Into::into),
-            };
-            let optimizer = optimizer.validate().map_err(anyhow::Error::from);
-            settings.and(optimizer).with_context(|| format!("settings of {method}"))?;
+            self.validate_deep(deep).with_context(|| format!("settings of {method}"))?;
         }
         Ok(())
     }
@@ -298,5 +323,26 @@ mod tests {
         assert_eq!(paradigm("simclr+lmnn"), "hybrid");
         assert_eq!(paradigm("moco"), "contrastive");
         assert_eq!(paradigm("supervised"), "baseline");
+        assert_eq!(paradigm("pca"), "baseline");
+        assert_eq!(paradigm("supcon"), "metric");
+        assert_eq!(paradigm("barlow_twins"), "contrastive");
+    }
+
+    #[test]
+    fn every_method_has_valid_defaults_its_own_name_and_a_family() {
+        struct Name;
+        impl DeepVisitor for Name {
+            type Output = &'static str;
+            fn visit<M: Method + Default>(self, tuned: &Tuned<M>) -> &'static str {
+                tuned.settings.name()
+            }
+        }
+        let settings = MethodSettings::default();
+        for (name, deep, line) in DEEP {
+            settings.validate_deep(*deep).unwrap();
+            assert_eq!(settings.visit(*deep, Name), *name);
+            let family = line.split_once(':').expect("a line begins with a family").0;
+            assert!(["baseline", "metric", "contrastive"].contains(&family), "{line}");
+        }
     }
 }

@@ -86,6 +86,13 @@ impl Augmenter {
         self
     }
 
+    /// The same for `views` views, which take the recipes in turn: a third view has the first recipe again, and draws of
+    /// its own.
+    #[must_use]
+    pub fn with_views(&self, views: usize) -> Self {
+        Self { recipes: self.recipes.iter().cycle().take(views).cloned().collect(), ..self.clone() }
+    }
+
     /// Number of views made of each item.
     pub fn view_count(&self) -> usize {
         self.recipes.len()

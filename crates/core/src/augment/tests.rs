@@ -47,6 +47,18 @@ fn plain_images_are_normalised_by_channel() {
 }
 
 #[test]
+fn more_views_take_the_recipes_in_turn_and_draw_anew() {
+    let inputs = images(4, 3, 9);
+    let two = augmenter(&[everything(), Recipe::none()], &inputs, 3);
+    let views = two.with_views(5).views(&inputs, &[2, 0], 1);
+    assert_eq!(views.len(), 5);
+    assert_eq!(views[..2], two.views(&inputs, &[2, 0], 1), "the first views stay as they were");
+    assert_eq!(views[3], views[1], "every second view is plain");
+    assert_ne!(views[2], views[0], "a recipe's second view draws anew");
+    assert_eq!(two.with_views(1).view_count(), 1);
+}
+
+#[test]
 fn without_augmentation_a_view_is_the_plain_image() {
     let inputs = images(6, 3, 7);
     let full = Recipe { crop: Some(RandomResizedCrop { scale: (1.0, 1.0), ratio: (1.0, 1.0) }), ..Recipe::none() };

@@ -14,7 +14,7 @@ pub use batches::Batch;
 pub use checkpoint::{CheckpointError, latest};
 
 pub use error::TrainError;
-pub use health::{Health, Warning};
+pub use health::{Health, Pairs, Warning};
 pub use run::{Trained, train};
 
 use crate::{augment::Augmenter, data::Dataset, encoder::Encoder, optim::OptimizerConfig};
@@ -120,6 +120,17 @@ pub trait Method {
     /// The loss's value when all embeddings are equal, for a batch of `n` images, where the method has such a mark.
     fn collapsed_loss(&self, _n: usize) -> Option<f64> {
         None
+    }
+
+    /// What usually brings this method there, and the setting to change: the end of a sentence in a warning.
+    fn remedy(&self) -> &'static str {
+        "lower the learning rate or use easier views"
+    }
+
+    /// Whether a batch's loss compares its images with each other: negatives, whitening, correlations. Such a loss is
+    /// not the mean of the losses of the batch's parts.
+    fn compares_batch(&self) -> bool {
+        true
     }
 }
 

@@ -134,12 +134,15 @@ pub fn train<M: Method>(
             };
             stopped = observer.step(&event) == ControlFlow::Break(());
             if let Some(embedding) = embedding {
-                health = Health::of(&host_matrix(embedding, done)?);
+                // Labels that the method itself may not see tell here how many of its negatives are false.
+                let labels = data.dataset.labels.as_deref().unwrap_or_default();
+                let labels: Vec<usize> = batch.indices.iter().filter_map(|i| labels.get(*i).copied()).collect();
+                health = Health::of_views(&host_matrix(embedding, done)?, batch.len(), &labels);
                 let mean = epoch_losses.iter().sum::<f64>() / epoch_losses.len().max(1) as f64;
                 epoch_losses.clear();
                 state.losses.push(mean);
                 let mark = method.collapsed_loss(batch.len());
-                if let Some(warning) = Warning::find(health, mean, mark, done) {
+                if let Some(warning) = Warning::find(health, mean, mark, method.remedy(), done) {
                     let known = |w: &Warning| std::mem::discriminant(w) == std::mem::discriminant(&warning);
                     if !warnings.iter().any(known) {
                         observer.warning(&warning);

@@ -1,0 +1,85 @@
+use crate::{
+    ContrastiveError,
+    error::{check_positive, check_size, check_temperature},
+    losses::dclw,
+    networks::{Projected, views},
+};
+use burn::tensor::Device;
+use nearfar_core::{
+    encoder::Encoder,
+    head::HeadConfig,
+    train::{Batch, Method, Needs, NoMemory, Objective, Progress},
+};
+use serde::{Deserialize, Serialize};
+
+/// Weighted decoupled contrastive learning (Yeh et al., 2022): [`Dcl`](crate::Dcl) in which pairs that are far apart
+/// count more.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dclw {
+    /// Temperature, > 0; 0.1 in lightly.
+    pub temperature: f64,
+    /// Temperature of the weights, > 0; 0.5 in paper and lightly.
+    pub sigma: f64,
+    /// Hidden units of the projector; ours for a small encoder, as in `simclr`.
+    pub hidden: usize,
+    /// Outputs of the projector; 128 in SimCLR.
+    pub output: usize,
+}
+
+impl Default for Dclw {
+    fn default() -> Self {
+        Self { temperature: 0.1, sigma: 0.5, hidden: 256, output: 128 }
+    }
+}
+
+impl Dclw {
+    /// Checks every setting's range.
+    ///
+    /// # Errors
+    /// Names the first setting that is out of range.
+    pub fn validate(&self) -> Result<(), ContrastiveError> {
+        check_temperature(self.temperature)?;
+        check_positive("sigma", self.sigma)?;
+        check_size("hidden", self.hidden)?;
+        check_size("output", self.output)
+    }
+}
+
+impl Method for Dclw {
+    type Model = Projected;
+    type Memory = NoMemory;
+
+    fn name(&self) -> &'static str {
+        "dclw"
+    }
+
+    fn needs(&self) -> Needs {
+        views(2)
+    }
+
+    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Projected, NoMemory) {
+        let head = HeadConfig::new([features, self.hidden, self.output]);
+        (Projected::new(encoder, &head, seed, device), NoMemory::new())
+    }
+
+    fn objective(&self, model: &Projected, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
+        let n = batch.len();
+        // One pass over both views, as in SimCLR.
+        let z = model.forward(batch.concatenated()); // [2n, output]
+        let (a, b) = (z.clone().narrow(0, 0, n), z.clone().narrow(0, n, n));
+        Objective { loss: dclw(a, b, self.temperature, self.sigma), embedding: z }
+    }
+
+    fn encoder<'a>(&self, model: &'a Projected) -> &'a Encoder {
+        &model.encoder
+    }
+
+    fn collapsed_loss(&self, n: usize) -> Option<f64> {
+        Some((2.0 * n as f64 - 2.0).ln())
+    }
+
+    fn remedy(&self) -> &'static str {
+        "the views may have nothing in common: lower `learning_rate` or `temperature`, or crop less"
+    }
+}

@@ -1,0 +1,143 @@
+use crate::{
+    ContrastiveError, Course, TemperatureSchedule,
+    error::{check_momentum, check_share, check_size, check_temperature, check_views},
+    losses::{dino, dino_center},
+    networks::{Constant, Projected, Prototyped, scores, views},
+};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+use nearfar_core::{
+    encoder::Encoder,
+    head::HeadConfig,
+    momentum::{cosine_momentum, momentum_copy, update},
+    train::{Batch, Method, Needs, Objective, Progress},
+};
+use serde::{Deserialize, Serialize};
+
+/// DINO (Caron et al., 2021): a student must give other views the distribution over its outputs that a momentum teacher
+/// gives one view. Centring and sharpening of the teacher keep it from collapsing.
+///
+/// The last layer has unit columns and unit inputs, as the authors' weight-normalised one; the head has ReLU and batch
+/// norm where their vision transformer's has GELU and none. The teacher moves after the step, its momentum rising to 1
+/// along a cosine. Small crops are views beyond the second: the student alone sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dino {
+    /// Temperature of the student, > 0; 0.1 in the paper.
+    pub temperature: f64,
+    /// Temperature of the teacher: from 0.04 to 0.07 over the first 30 epochs in the paper, 50 of 1,000 in solo-learn.
+    pub teacher_temperature: TemperatureSchedule,
+    /// Share of the old center that stays, in [0, 1]; 0.9 in the paper.
+    pub center_momentum: f64,
+    /// Momentum of the teacher at the start, in [0, 1]; 0.996 in the paper, 0.9995 in solo-learn's 1,000 epochs. The
+    /// shorter the run, the lower: ours.
+    pub momentum: f64,
+    /// Share of the run, in [0, 1], during which the last layer stays as it is; the first epoch in the paper.
+    pub frozen: f64,
+    /// Views of each image, at least 2; 2 in lightly's CIFAR-10 benchmark, 10 in the paper, of which 8 small ones.
+    pub views: usize,
+    /// Outputs; 65,536 in the paper, 4,096 in solo-learn's CIFAR-10 runs, 2,048 in lightly's. Ours for small data.
+    pub prototypes: usize,
+    /// Hidden units of the head; 2048 in the paper. Ours for a small encoder.
+    pub hidden: usize,
+    /// Inputs of the last layer; 256 in the paper, 64 in lightly's CIFAR-10 benchmark.
+    pub output: usize,
+}
+
+impl Default for Dino {
+    fn default() -> Self {
+        Self {
+            temperature: 0.1,
+            teacher_temperature: TemperatureSchedule { start: 0.04, end: 0.07, course: Course::Linear, share: 0.3 },
+            center_momentum: 0.9,
+            momentum: 0.99,
+            frozen: 0.01,
+            views: 2,
+            prototypes: 1024,
+            hidden: 256,
+            output: 64,
+        }
+    }
+}
+
+impl Dino {
+    /// Checks every setting's range.
+    ///
+    /// # Errors
+    /// Names the first setting that is out of range.
+    pub fn validate(&self) -> Result<(), ContrastiveError> {
+        check_temperature(self.temperature)?;
+        self.teacher_temperature.validate()?;
+        check_momentum("center_momentum", self.center_momentum)?;
+        check_momentum("momentum", self.momentum)?;
+        check_share("frozen", self.frozen)?;
+        check_views(self.views)?;
+        check_size("prototypes", self.prototypes)?;
+        check_size("hidden", self.hidden)?;
+        check_size("output", self.output)
+    }
+}
+
+/// Views that the teacher sees: the two large crops.
+const TAUGHT: usize = 2;
+
+/// What DINO keeps between steps.
+#[derive(Module, Debug)]
+pub struct DinoMemory {
+    teacher: Prototyped,
+    center: Constant,
+}
+
+impl Method for Dino {
+    type Model = Prototyped;
+    type Memory = DinoMemory;
+
+    fn name(&self) -> &'static str {
+        "dino"
+    }
+
+    fn needs(&self) -> Needs {
+        views(self.views)
+    }
+
+    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Prototyped, DinoMemory) {
+        // Three layers in the authors' head.
+        let head = HeadConfig::new([features, self.hidden, self.hidden, self.output]);
+        let network = Projected::new(encoder, &head, seed, device);
+        let student = Prototyped::new(network, self.output, self.prototypes, seed, device);
+        let teacher = momentum_copy(&student);
+        let center = Constant::new(Tensor::zeros([1, self.prototypes], device));
+        (student, DinoMemory { teacher, center })
+    }
+
+    fn objective(&self, student: &Prototyped, memory: &mut DinoMemory, batch: &Batch, at: Progress) -> Objective {
+        let frozen = (at.step as f64) < self.frozen * at.steps as f64;
+        let z = student.embed(&batch.views); // [n, output] each
+        let seen = scores(&z, &student.prototypes(frozen)); // [n, prototypes] each
+        let teacher = &memory.teacher;
+        let taught = scores(&teacher.embed(&batch.views[..TAUGHT]), &teacher.prototypes(true));
+        let center = memory.center.value(); // [1, prototypes]
+        let loss = dino(&seen, &taught, center.clone(), self.temperature, self.teacher_temperature.at(at));
+        memory.center.set(dino_center(center, &taught, self.center_momentum));
+        Objective { loss, embedding: Tensor::cat(z, 0) }
+    }
+
+    fn after_step(&self, student: &Prototyped, mut memory: DinoMemory, at: Progress) -> DinoMemory {
+        memory.teacher = update(memory.teacher, student, cosine_momentum(self.momentum, at.step, at.steps));
+        memory
+    }
+
+    fn encoder<'a>(&self, model: &'a Prototyped) -> &'a Encoder {
+        &model.network.encoder
+    }
+
+    fn collapsed_loss(&self, _: usize) -> Option<f64> {
+        Some((self.prototypes as f64).ln())
+    }
+
+    fn remedy(&self) -> &'static str {
+        "the teacher is too flat or too fast: lower `teacher_temperature.end`, raise `momentum`, or lower `learning_rate`"
+    }
+}

@@ -1,0 +1,107 @@
+use crate::{
+    ContrastiveError, Queue,
+    error::{check, check_momentum, check_size, check_temperature},
+    losses::ressl,
+    networks::{Projected, views},
+};
+use burn::{module::Module, tensor::Device};
+use nearfar_core::{
+    encoder::Encoder,
+    head::HeadConfig,
+    momentum::{momentum_copy, update},
+    similarity::normalize_rows,
+    train::{Batch, Method, Needs, Objective, Progress},
+};
+use serde::{Deserialize, Serialize};
+
+/// ReSSL (Zheng et al., 2021): a student must see the same similarities to a queue of other images as a momentum
+/// teacher does. Images are not forced apart, only their relations kept.
+///
+/// The student sees the first view and the teacher the second; the paper gives the teacher the weaker augmentation.
+/// The teacher moves before it makes its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReSsl {
+    /// Temperature of the student, > 0; 0.1 in the paper.
+    pub temperature: f64,
+    /// Temperature of the teacher, > 0 and below the student's; 0.04 in the paper.
+    pub teacher_temperature: f64,
+    /// Momentum of the teacher, in [0, 1], constant; 0.99 in the paper for small data sets, 0.999 on ImageNet.
+    pub momentum: f64,
+    /// Keys in the queue; 4,096 in the paper for small data sets, 131,072 on ImageNet.
+    pub queue: usize,
+    /// Hidden units of the projector; 2048 in solo-learn's CIFAR-10 runs. Ours for a small encoder.
+    pub hidden: usize,
+    /// Outputs of the projector; 128 in the paper for small data sets.
+    pub output: usize,
+}
+
+impl Default for ReSsl {
+    fn default() -> Self {
+        Self { temperature: 0.1, teacher_temperature: 0.04, momentum: 0.99, queue: 4096, hidden: 256, output: 128 }
+    }
+}
+
+impl ReSsl {
+    /// Checks every setting's range.
+    ///
+    /// # Errors
+    /// Names the first setting that is out of range.
+    pub fn validate(&self) -> Result<(), ContrastiveError> {
+        check_temperature(self.temperature)?;
+        let teacher = self.teacher_temperature;
+        let sharper = teacher > 0.0 && teacher < self.temperature;
+        check(sharper, "teacher_temperature", "above 0 and below `temperature`", teacher)?;
+        check_momentum("momentum", self.momentum)?;
+        check_size("queue", self.queue)?;
+        check_size("hidden", self.hidden)?;
+        check_size("output", self.output)
+    }
+}
+
+/// What ReSSL keeps between steps.
+#[derive(Module, Debug)]
+pub struct ReSslMemory {
+    teacher: Projected,
+    queue: Queue,
+}
+
+impl Method for ReSsl {
+    type Model = Projected;
+    type Memory = ReSslMemory;
+
+    fn name(&self) -> &'static str {
+        "ressl"
+    }
+
+    fn needs(&self) -> Needs {
+        views(2)
+    }
+
+    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Projected, ReSslMemory) {
+        let model = Projected::new(encoder, &HeadConfig::new([features, self.hidden, self.output]), seed, device);
+        let teacher = momentum_copy(&model);
+        (model, ReSslMemory { teacher, queue: Queue::new(self.queue, self.output, seed, device) })
+    }
+
+    fn objective(&self, model: &Projected, memory: &mut ReSslMemory, batch: &Batch, _: Progress) -> Objective {
+        memory.teacher = update(memory.teacher.clone(), model, self.momentum);
+        let q = model.forward(batch.views[0].clone()); // [n, output]
+        let k = normalize_rows(memory.teacher.forward(batch.views[1].clone()).detach()); // [n, output]
+        let loss = ressl(q.clone(), k.clone(), memory.queue.keys(), self.temperature, self.teacher_temperature);
+        memory.queue.enqueue(k);
+        Objective { loss, embedding: q }
+    }
+
+    fn encoder<'a>(&self, model: &'a Projected) -> &'a Encoder {
+        &model.encoder
+    }
+
+    fn collapsed_loss(&self, _: usize) -> Option<f64> {
+        Some((self.queue as f64).ln())
+    }
+
+    fn remedy(&self) -> &'static str {
+        "the teacher sees no differences: lower `teacher_temperature` or `learning_rate`"
+    }
+}

@@ -1,0 +1,133 @@
+use crate::{
+    ContrastiveError, ViewQueues,
+    error::{check_positive, check_share, check_size, check_temperature, check_views},
+    losses::{sinkhorn, swav},
+    networks::{Projected, Prototyped, scores, views},
+};
+use burn::tensor::{Device, Tensor};
+use nearfar_core::{
+    encoder::Encoder,
+    head::HeadConfig,
+    similarity::dot_products,
+    train::{Batch, Method, Needs, Objective, Progress},
+};
+use serde::{Deserialize, Serialize};
+
+/// SwAV (Caron et al., 2020): every view must predict to which prototypes another view of the image is assigned; the
+/// assignments share the prototypes out equally, so not all images can have the same.
+///
+/// The prototypes have unit length: here inside the forward pass, where the authors rewrite the weights before each
+/// step. Small crops are views beyond the second: they predict and are not assigned.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SwAv {
+    /// Temperature of the predictions, > 0; 0.1 in the paper.
+    pub temperature: f64,
+    /// Temperature of the assignments, > 0; 0.05 in the paper.
+    pub epsilon: f64,
+    /// Iterations of Sinkhorn's algorithm; 3 in the paper.
+    pub iterations: usize,
+    /// Prototypes; 3,000 in the paper and solo-learn, 512 in lightly's CIFAR-10 benchmark.
+    pub prototypes: usize,
+    /// Views of each image, at least 2; 2 in lightly's CIFAR-10 benchmark, 8 in the paper, of which 6 small ones.
+    pub views: usize,
+    /// Earlier embeddings of each of the first two views that are assigned together with the batch, 0 for none; 3,840
+    /// in paper and solo-learn. Needed where a batch has fewer images than there are prototypes.
+    pub queue: usize,
+    /// Share of the run, in [0, 1], before the queue is used; solo-learn's 15 of 1,000 epochs, the paper's 15 of 400.
+    pub queue_from: f64,
+    /// Share of the run, in [0, 1], during which the prototypes stay as they are; the first epoch in the paper.
+    pub frozen: f64,
+    /// Hidden units of the projector; 2048 in the paper. Ours for a small encoder.
+    pub hidden: usize,
+    /// Outputs of the projector; 128 in the paper.
+    pub output: usize,
+}
+
+impl Default for SwAv {
+    fn default() -> Self {
+        Self {
+            temperature: 0.1,
+            epsilon: 0.05,
+            iterations: 3,
+            prototypes: 512,
+            views: 2,
+            queue: 1024,
+            queue_from: 0.05,
+            frozen: 0.01,
+            hidden: 256,
+            output: 128,
+        }
+    }
+}
+
+impl SwAv {
+    /// Checks every setting's range.
+    ///
+    /// # Errors
+    /// Names the first setting that is out of range.
+    pub fn validate(&self) -> Result<(), ContrastiveError> {
+        check_temperature(self.temperature)?;
+        check_positive("epsilon", self.epsilon)?;
+        check_size("iterations", self.iterations)?;
+        check_size("prototypes", self.prototypes)?;
+        check_views(self.views)?;
+        check_share("queue_from", self.queue_from)?;
+        check_share("frozen", self.frozen)?;
+        check_size("hidden", self.hidden)?;
+        check_size("output", self.output)
+    }
+}
+
+/// Views that are assigned to prototypes: the two large crops.
+const ASSIGNED: usize = 2;
+
+impl Method for SwAv {
+    type Model = Prototyped;
+    type Memory = ViewQueues;
+
+    fn name(&self) -> &'static str {
+        "swav"
+    }
+
+    fn needs(&self) -> Needs {
+        views(self.views)
+    }
+
+    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Prototyped, ViewQueues) {
+        let network = Projected::new(encoder, &HeadConfig::new([features, self.hidden, self.output]), seed, device);
+        let queues = ViewQueues::new(ASSIGNED, self.queue, self.output, seed, device);
+        (Prototyped::new(network, self.output, self.prototypes, seed, device), queues)
+    }
+
+    fn objective(&self, model: &Prototyped, queues: &mut ViewQueues, batch: &Batch, at: Progress) -> Objective {
+        let done = at.step as f64 / at.steps.max(1) as f64;
+        let n = batch.len();
+        let prototypes = model.prototypes(done < self.frozen); // [prototypes, output]
+        let z = model.embed(&batch.views); // [n, output] each
+        let scores = scores(&z, &prototypes); // [n, prototypes] each
+        let codes: Vec<Tensor<2>> = (0..ASSIGNED)
+            .map(|view| {
+                let mut together = scores[view].clone().detach();
+                if let Some(earlier) = queues.keys(view).filter(|_| done >= self.queue_from) {
+                    together = Tensor::cat(vec![together, dot_products(earlier, prototypes.clone().detach())], 0);
+                }
+                sinkhorn(together, self.iterations, self.epsilon).narrow(0, 0, n) // [n, prototypes]
+            })
+            .collect();
+        queues.enqueue(z[..ASSIGNED].iter().map(|z| z.clone().detach()).collect());
+        Objective { loss: swav(&scores, &codes, self.temperature), embedding: Tensor::cat(z, 0) }
+    }
+
+    fn encoder<'a>(&self, model: &'a Prototyped) -> &'a Encoder {
+        &model.network.encoder
+    }
+
+    fn collapsed_loss(&self, _: usize) -> Option<f64> {
+        Some((self.prototypes as f64).ln())
+    }
+
+    fn remedy(&self) -> &'static str {
+        "assignments are as good as random: lower `epsilon` or `learning_rate`, or use fewer `prototypes`"
+    }
+}

@@ -1,0 +1,105 @@
+use crate::{
+    ContrastiveError,
+    error::{check_momentum, check_size, check_weight},
+    losses::{tico, tico_covariance},
+    networks::{Constant, Projected, views},
+};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+use nearfar_core::{
+    encoder::Encoder,
+    head::HeadConfig,
+    momentum::{cosine_momentum, momentum_copy, update},
+    train::{Batch, Method, Needs, Objective, Progress},
+};
+use serde::{Deserialize, Serialize};
+
+/// TiCo (Zhu et al., 2022): views near each other, embeddings kept out of the directions that recent batches fill. Read
+/// as a queue of negatives of unlimited length that is stored as one matrix.
+///
+/// One direction: the first view is trained, the second seen by the momentum network, which moves before, as in
+/// lightly.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TiCo {
+    /// Weight of the covariance term, >= 0; 8 in lightly and in the paper's ablations.
+    pub rho: f64,
+    /// Share of the old covariance that stays, in [0, 1]; 0.9 in paper and lightly.
+    pub beta: f64,
+    /// Momentum of the second network at the start, in [0, 1]; 0.99 in the paper, rising to 1 along a cosine.
+    pub momentum: f64,
+    /// Hidden units of the projector; 4096 in the paper. Ours for a small encoder.
+    pub hidden: usize,
+    /// Outputs of the projector; 512 in the paper.
+    pub output: usize,
+}
+
+impl Default for TiCo {
+    fn default() -> Self {
+        Self { rho: 8.0, beta: 0.9, momentum: 0.99, hidden: 256, output: 128 }
+    }
+}
+
+impl TiCo {
+    /// Checks every setting's range.
+    ///
+    /// # Errors
+    /// Names the first setting that is out of range.
+    pub fn validate(&self) -> Result<(), ContrastiveError> {
+        check_weight("rho", self.rho)?;
+        check_momentum("beta", self.beta)?;
+        check_momentum("momentum", self.momentum)?;
+        check_size("hidden", self.hidden)?;
+        check_size("output", self.output)
+    }
+}
+
+/// What TiCo keeps between steps.
+#[derive(Module, Debug)]
+pub struct TiCoMemory {
+    target: Projected,
+    covariance: Constant,
+}
+
+impl Method for TiCo {
+    type Model = Projected;
+    type Memory = TiCoMemory;
+
+    fn name(&self) -> &'static str {
+        "tico"
+    }
+
+    fn needs(&self) -> Needs {
+        views(2)
+    }
+
+    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Projected, TiCoMemory) {
+        let model = Projected::new(encoder, &HeadConfig::new([features, self.hidden, self.output]), seed, device);
+        let target = momentum_copy(&model);
+        let covariance = Constant::new(Tensor::zeros([self.output, self.output], device));
+        (model, TiCoMemory { target, covariance })
+    }
+
+    fn objective(&self, model: &Projected, memory: &mut TiCoMemory, batch: &Batch, at: Progress) -> Objective {
+        memory.target = update(memory.target.clone(), model, cosine_momentum(self.momentum, at.step, at.steps));
+        let z = model.forward(batch.views[0].clone()); // [n, output]
+        let target = memory.target.forward(batch.views[1].clone()).detach(); // [n, output]
+        let covariance = tico_covariance(memory.covariance.value(), z.clone(), self.beta); // [output, output]
+        memory.covariance.set(covariance.clone());
+        Objective { loss: tico(z.clone(), target, covariance, self.rho), embedding: z }
+    }
+
+    fn encoder<'a>(&self, model: &'a Projected) -> &'a Encoder {
+        &model.encoder
+    }
+
+    fn collapsed_loss(&self, _: usize) -> Option<f64> {
+        Some(self.rho)
+    }
+
+    fn remedy(&self) -> &'static str {
+        "the covariance term is too weak: raise `rho` or lower `learning_rate`"
+    }
+}

@@ -1,0 +1,82 @@
+use crate::{
+    ContrastiveError,
+    error::{check_size, check_weight},
+    losses::{VicRegWeights, vicreg},
+    networks::{Projected, views},
+};
+use burn::tensor::{Device, Tensor};
+use nearfar_core::{
+    encoder::Encoder,
+    head::HeadConfig,
+    train::{Batch, Method, Needs, NoMemory, Objective, Progress},
+};
+use serde::{Deserialize, Serialize};
+
+/// VICReg (Bardes, Ponce and LeCun, 2022): views near each other, every output spread over the batch, outputs
+/// uncorrelated. No negatives, no normalisation, no momentum network.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VicReg {
+    /// Weights of the three terms; 25, 25, 1 in the paper and solo-learn.
+    pub weights: VicRegWeights,
+    /// Hidden units of the projector; 8192 in the paper, 2048 in solo-learn's CIFAR-10 runs. Ours for a small encoder.
+    pub hidden: usize,
+    /// Outputs of the projector; as many as hidden units in paper and solo-learn.
+    pub output: usize,
+}
+
+impl Default for VicReg {
+    fn default() -> Self {
+        Self { weights: VicRegWeights::default(), hidden: 256, output: 256 }
+    }
+}
+
+impl VicReg {
+    /// Checks every setting's range.
+    ///
+    /// # Errors
+    /// Names the first setting that is out of range.
+    pub fn validate(&self) -> Result<(), ContrastiveError> {
+        check_weight("weights.invariance", self.weights.invariance)?;
+        check_weight("weights.variance", self.weights.variance)?;
+        check_weight("weights.covariance", self.weights.covariance)?;
+        check_size("hidden", self.hidden)?;
+        check_size("output", self.output)
+    }
+}
+
+impl Method for VicReg {
+    type Model = Projected;
+    type Memory = NoMemory;
+
+    fn name(&self) -> &'static str {
+        "vicreg"
+    }
+
+    fn needs(&self) -> Needs {
+        views(2)
+    }
+
+    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Projected, NoMemory) {
+        let head = HeadConfig::new([features, self.hidden, self.hidden, self.output]);
+        (Projected::new(encoder, &head, seed, device), NoMemory::new())
+    }
+
+    fn objective(&self, model: &Projected, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
+        // Each view passes alone, as in the authors' code.
+        let z = model.forward_each(&batch.views); // [n, output] each
+        Objective { loss: vicreg(z[0].clone(), z[1].clone(), self.weights), embedding: Tensor::cat(z, 0) }
+    }
+
+    fn encoder<'a>(&self, model: &'a Projected) -> &'a Encoder {
+        &model.encoder
+    }
+
+    fn collapsed_loss(&self, _: usize) -> Option<f64> {
+        Some(self.weights.variance * (1.0 - 1e-4f64.sqrt()))
+    }
+
+    fn remedy(&self) -> &'static str {
+        "the variance term is too weak: raise `weights.variance` or lower `learning_rate`"
+    }
+}
