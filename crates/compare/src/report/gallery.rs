@@ -20,8 +20,8 @@ pub(super) fn figures(report: &Report, pictures: &Figures) -> Vec<Value> {
             caption => figure.caption.as_str(),
             wide => figure.wide,
             panels => panels.collect::<Vec<_>>(),
-            heading => figure.table.first(),
-            rows => figure.table.iter().skip(1).collect::<Vec<_>>(),
+            heading => figure.table.first().cloned(),
+            rows => figure.table.iter().skip(1).cloned().collect::<Vec<_>>(),
         }
     };
     drawings::figures(report, pictures).iter().map(figure).collect()

@@ -56,7 +56,7 @@ fn page(report: &Report, pictures: &Figures) -> Result<String, minijinja::Error>
 fn recommendation(advice: &Recommendation) -> Value {
     context! {
         run => advice.run.as_str(),
-        sentences => advice.sentences.as_slice(),
+        sentences => advice.sentences.to_vec(),
         would_change => advice.would_change.iter().map(|reason| marked(reason)).collect::<Vec<_>>(),
     }
 }
