@@ -2,7 +2,7 @@ use crate::{
     ContrastiveError, ViewQueues,
     error::{check, check_momentum, check_size, check_temperature},
     losses::info_nce,
-    networks::{Projected, views},
+    networks::{Projected, sizes, views},
     split_norm::{in_parts, in_shuffled_parts},
 };
 use burn::{
@@ -124,9 +124,7 @@ impl Method for Moco {
     }
 
     fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Projected, MocoMemory) {
-        let mut sizes = vec![features];
-        sizes.resize(self.projector_layers, self.hidden);
-        sizes.push(self.output);
+        let sizes = sizes(features, self.hidden, self.projector_layers, self.output);
         let model = Projected::new(encoder, &HeadConfig::new(sizes).without_hidden_norm(), seed, device);
         let queues = if self.queue_per_view { 2 } else { 1 };
         let queue = ViewQueues::new(queues, self.queue, self.output, seed, device);
