@@ -30,11 +30,11 @@ pub struct ReSsl {
     pub momentum: f64,
     /// Whether the momentum rises to 1 along BYOL's cosine (solo-learn) or stays (the paper).
     pub momentum_schedule: bool,
-    /// Keys in the queue; 4,096 in the paper for small data sets, 131,072 on ImageNet.
+    /// Keys in the queue; 4,096 in the paper for small data sets, 65,536 in solo-learn.
     pub queue: usize,
-    /// Hidden units of the projector; 2048 in solo-learn's CIFAR-10 runs. Ours for a small encoder.
+    /// Hidden units of the projector; 4096 in solo-learn's CIFAR-10 run. Ours for a small encoder.
     pub hidden: usize,
-    /// Outputs of the projector; 128 in the paper for small data sets.
+    /// Outputs of the projector; 256 in solo-learn.
     pub output: usize,
 }
 
