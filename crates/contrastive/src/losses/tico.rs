@@ -20,8 +20,8 @@ pub fn tico(z: Tensor<2>, target: Tensor<2>, covariance: Tensor<2>, rho: f64) ->
     (filled.mul_scalar(rho) - near).add_scalar(1.0)
 }
 
-/// The moving second moment of the normalised rows, without a graph: `beta * previous + (1 - beta) z^T z / n`. `beta` is
-/// 0.9 in lightly; the first `previous` is zero.
+/// The moving second moment of the normalised rows, without a graph: `beta * previous + (1 - beta) z^T z / n`. `beta`
+/// is 0.9 in lightly; the first `previous` is zero.
 pub fn tico_covariance(previous: Tensor<2>, z: Tensor<2>, beta: f64) -> Tensor<2> {
     let [n, _] = z.dims();
     let z = normalize_rows(z.detach());
