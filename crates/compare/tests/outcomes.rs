@@ -31,3 +31,23 @@ fn training_beats_the_untrained_encoder() {
         assert!(got > floor + 0.02, "{method}: linear probe {got}, untrained {floor}");
     }
 }
+
+/// Every contrastive method runs to its end and tells digits apart better than chance, one in seven.
+#[test]
+fn every_contrastive_method_learns() {
+    const METHODS: &str = "dcl,dclw,moco_v3,nnclr,ressl,fast_siam,barlow_twins,vicreg,w_mse,tico,mmcr,swav,dino";
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let status = Command::new(env!("CARGO_BIN_EXE_compare"))
+        .env("NEARFAR_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"))
+        .args(["run", "--dataset", "digits", "--methods", METHODS, "--epochs", "3", "--batch", "64", "--width", "16"])
+        .args(["--backend", "flex", "--out", out.to_str().unwrap()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let report: Value = serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
+    for method in METHODS.split(',') {
+        let got = score(&report, method, "transfer.seen.linear_probe");
+        assert!(got > 0.3, "{method}: linear probe {got}");
+    }
+}

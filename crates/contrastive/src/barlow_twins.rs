@@ -2,7 +2,7 @@ use crate::{
     ContrastiveError,
     error::{check_positive, check_size, check_weight},
     losses::barlow_twins,
-    networks::{Projected, views},
+    networks::{Projected, sizes, views},
 };
 use burn::tensor::{Device, Tensor};
 use nearfar_core::{
@@ -22,6 +22,8 @@ pub struct BarlowTwins {
     /// Factor of the whole loss, > 0; solo-learn's 0.1 for CIFAR-10, 0.024 in the authors' code. It moves SGD and LARS,
     /// hardly AdamW.
     pub scale: f64,
+    /// Layers of the projector, at least 1; 3 in the paper and solo-learn, 2 in lightly's CIFAR-10 benchmark.
+    pub projector_layers: usize,
     /// Hidden units of the projector; 8192 in the paper, 2048 in solo-learn's CIFAR-10 runs. Ours for a small encoder.
     pub hidden: usize,
     /// Outputs of the projector; as many as hidden units in paper and solo-learn.
@@ -30,7 +32,7 @@ pub struct BarlowTwins {
 
 impl Default for BarlowTwins {
     fn default() -> Self {
-        Self { redundancy: 5e-3, scale: 0.1, hidden: 256, output: 256 }
+        Self { redundancy: 5e-3, scale: 0.1, projector_layers: 3, hidden: 256, output: 256 }
     }
 }
 
@@ -42,6 +44,7 @@ impl BarlowTwins {
     pub fn validate(&self) -> Result<(), ContrastiveError> {
         check_weight("redundancy", self.redundancy)?;
         check_positive("scale", self.scale)?;
+        check_size("projector_layers", self.projector_layers)?;
         check_size("hidden", self.hidden)?;
         check_size("output", self.output)
     }
@@ -60,7 +63,7 @@ impl Method for BarlowTwins {
     }
 
     fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Projected, NoMemory) {
-        let head = HeadConfig::new([features, self.hidden, self.hidden, self.output]);
+        let head = HeadConfig::new(sizes(features, self.hidden, self.projector_layers, self.output));
         (Projected::new(encoder, &head, seed, device), NoMemory::new())
     }
 

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dcl {
-    /// Temperature, > 0; 0.1 in lightly, 0.5 in its CIFAR-10 benchmark, 0.07 to 0.1 in the paper's best runs.
+    /// Temperature, > 0; 0.1 in lightly and its CIFAR-10 benchmark.
     pub temperature: f64,
     /// Hidden units of the projector; ours for a small encoder, as in `simclr`.
     pub hidden: usize,

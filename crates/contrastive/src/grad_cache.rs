@@ -31,10 +31,10 @@ pub struct ChunkedStep {
 /// 3. gradient = sum over chunks of d sum(forward(x) * g) / d parameters
 /// ```
 ///
-/// `views` are `[n, c, h, w]` each, `forward` gives `[rows, d]`, `loss` takes the embeddings of every view. Costs one more
-/// forward pass. Equal to the whole batch up to rounding where `forward` treats images apart. Batch norm does not: its
-/// statistics are then each chunk's (as over several devices without synchronised batch norm). The running statistics
-/// move in the second pass alone, once a chunk.
+/// `views` are `[n, c, h, w]` each, `forward` gives `[rows, d]`, `loss` takes the embeddings of every view. Costs one
+/// more forward pass. Equal to the whole batch up to rounding where `forward` treats images apart. Batch norm does not:
+/// its statistics are then each chunk's (as over several devices without synchronised batch norm). The running
+/// statistics move in the second pass alone, once a chunk.
 ///
 /// # Errors
 /// When `chunk` is 0.

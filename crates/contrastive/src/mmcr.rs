@@ -21,16 +21,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mmcr {
-    /// Weight of the compression of each image's views, >= 0; 5e-3 in lightly, 0 in the paper's large runs. Above 0 it
-    /// costs one small decomposition an image.
+    /// Weight of the compression of each image's views, >= 0; 5e-3 in lightly. The first term alone compresses them
+    /// already; above 0 this one costs a small decomposition an image.
     pub compression: f64,
-    /// Views of each image, at least 2; 2 to 8 in the paper, more is better.
+    /// Views of each image, at least 2; 8 in lightly.
     pub views: usize,
-    /// Momentum of the second network at the start, in [0, 1], rising to 1 along a cosine; 0.99 in the paper.
+    /// Momentum of the second network at the start, in [0, 1], rising to 1 along a cosine; 0.996 in lightly.
+    /// The shorter the run, the lower.
     pub momentum: f64,
-    /// Hidden units of the projector; 8192 in the paper. Ours for a small encoder.
+    /// Hidden units of the projector; 8192 in lightly behind a ResNet-50. Ours for a small encoder.
     pub hidden: usize,
-    /// Outputs of the projector; 512 in the paper.
+    /// Outputs of the projector; 512 in lightly behind a ResNet-50, 128 in its CIFAR-10 example.
     pub output: usize,
 }
 

@@ -2,7 +2,7 @@ use crate::{
     ContrastiveError, ViewQueues,
     error::{check, check_momentum, check_size, check_temperature},
     losses::info_nce,
-    networks::{Projected, views},
+    networks::{Projected, sizes, views},
     split_norm::{in_parts, in_shuffled_parts},
 };
 use burn::{
@@ -18,8 +18,8 @@ use nearfar_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// MoCo v1 and v2 (He et al., 2020; Chen et al., 2020b): a query must find its key, which a momentum encoder made from the
-/// other view, among a queue of keys from earlier batches.
+/// MoCo v1 and v2 (He et al., 2020; Chen et al., 2020b): a query must find its key, which a momentum encoder made from
+/// the other view, among a queue of keys from earlier batches.
 ///
 /// By default the loss is symmetric, as in the authors' CIFAR demonstration: each view is once query and once key, and
 /// both losses are taken before either batch of keys enters the queue. Here they are averaged; the demonstration adds
@@ -124,9 +124,7 @@ impl Method for Moco {
     }
 
     fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Projected, MocoMemory) {
-        let mut sizes = vec![features];
-        sizes.resize(self.projector_layers, self.hidden);
-        sizes.push(self.output);
+        let sizes = sizes(features, self.hidden, self.projector_layers, self.output);
         let model = Projected::new(encoder, &HeadConfig::new(sizes).without_hidden_norm(), seed, device);
         let queues = if self.queue_per_view { 2 } else { 1 };
         let queue = ViewQueues::new(queues, self.queue, self.output, seed, device);
@@ -142,7 +140,8 @@ impl Method for Moco {
             let q = in_parts(batch.views[view].clone(), self.norm_parts, |x| unit_rows(model, x)); // [n, output]
             let shuffle = at.seed ^ ((2 * at.step + view) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let key = |x| unit_rows(&memory.key, x);
-            let k = in_shuffled_parts(batch.views[other].clone(), self.norm_parts, shuffle, key).detach(); // [n, output]
+            let keyed = batch.views[other].clone();
+            let k = in_shuffled_parts(keyed, self.norm_parts, shuffle, key).detach(); // [n, output]
             let queue = memory.queue.keys(keys.len()).expect("`validate` asks for a queue of at least one key");
             losses.push(info_nce(q.clone(), k.clone(), queue, self.temperature));
             queries.push(q);

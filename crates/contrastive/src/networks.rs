@@ -18,6 +18,14 @@ pub(crate) fn views(views: usize) -> Needs {
     Needs { views, labels: false, sampling: Sampling::Shuffled }
 }
 
+/// Sizes of a head of `layers` layers, for [`HeadConfig::new`].
+pub(crate) fn sizes(input: usize, hidden: usize, layers: usize, output: usize) -> Vec<usize> {
+    let mut sizes = vec![input];
+    sizes.resize(layers.max(1), hidden);
+    sizes.push(output);
+    sizes
+}
+
 /// Encoder and projector.
 #[derive(Module, Debug)]
 pub struct Projected {

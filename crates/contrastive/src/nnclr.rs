@@ -2,7 +2,7 @@ use crate::{
     ContrastiveError, Queue,
     error::{check_size, check_temperature},
     losses::{nearest_neighbors, nnclr},
-    networks::{Predicting, Projected, views},
+    networks::{Predicting, Projected, sizes, views},
 };
 use burn::tensor::{Device, Tensor};
 use nearfar_core::{
@@ -24,15 +24,19 @@ pub struct Nnclr {
     pub temperature: f64,
     /// Embeddings in the queue; 98,304 in the paper, 65,536 in solo-learn, 4,096 in lightly's CIFAR-10 benchmark.
     pub queue: usize,
-    /// Hidden units of projector and predictor; 2048 and 4096 behind a ResNet-50. Ours for a small encoder.
+    /// Layers of the projector, at least 1; 3 in the paper, 2 in lightly's CIFAR-10 benchmark.
+    pub projector_layers: usize,
+    /// Hidden units of the projector; 2048 behind a ResNet-50. Ours for a small encoder.
     pub hidden: usize,
+    /// Hidden units of the predictor; 4096 behind a ResNet-50. Ours for a small encoder.
+    pub predictor_hidden: usize,
     /// Outputs of projector and predictor; 256 in the paper.
     pub output: usize,
 }
 
 impl Default for Nnclr {
     fn default() -> Self {
-        Self { temperature: 0.2, queue: 4096, hidden: 256, output: 128 }
+        Self { temperature: 0.2, queue: 4096, projector_layers: 3, hidden: 256, predictor_hidden: 256, output: 128 }
     }
 }
 
@@ -44,7 +48,9 @@ impl Nnclr {
     pub fn validate(&self) -> Result<(), ContrastiveError> {
         check_temperature(self.temperature)?;
         check_size("queue", self.queue)?;
+        check_size("projector_layers", self.projector_layers)?;
         check_size("hidden", self.hidden)?;
+        check_size("predictor_hidden", self.predictor_hidden)?;
         check_size("output", self.output)
     }
 }
@@ -62,11 +68,11 @@ impl Method for Nnclr {
     }
 
     fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Predicting, Queue) {
-        // Three layers, batch norm behind each.
-        let sizes = [features, self.hidden, self.hidden, self.output];
+        // Batch norm behind every layer.
+        let sizes = sizes(features, self.hidden, self.projector_layers, self.output);
         let projector = HeadConfig::new(sizes).output_norm(OutputNorm::Affine);
         let online = Projected::new(encoder, &projector, seed, device);
-        let predictor = HeadConfig::new([self.output, self.hidden, self.output]);
+        let predictor = HeadConfig::new([self.output, self.predictor_hidden, self.output]);
         let queue = Queue::new(self.queue, self.output, seed, device);
         (Predicting::new(online, &predictor, seed, device), queue)
     }

@@ -8,7 +8,7 @@ use burn::{module::Module, tensor::Device};
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    momentum::{momentum_copy, update},
+    momentum::{cosine_momentum, momentum_copy, update},
     similarity::normalize_rows,
     train::{Batch, Method, Needs, Objective, Progress},
 };
@@ -26,19 +26,29 @@ pub struct ReSsl {
     pub temperature: f64,
     /// Temperature of the teacher, > 0 and below the student's; 0.04 in the paper.
     pub teacher_temperature: f64,
-    /// Momentum of the teacher, in [0, 1], constant; 0.99 in the paper for small data sets, 0.999 on ImageNet.
+    /// Momentum of the teacher at the start, in [0, 1]; 0.99 in the paper for small data sets and in solo-learn.
     pub momentum: f64,
-    /// Keys in the queue; 4,096 in the paper for small data sets, 131,072 on ImageNet.
+    /// Whether the momentum rises to 1 along BYOL's cosine (solo-learn) or stays (the paper).
+    pub momentum_schedule: bool,
+    /// Keys in the queue; 4,096 in the paper for small data sets, 65,536 in solo-learn.
     pub queue: usize,
-    /// Hidden units of the projector; 2048 in solo-learn's CIFAR-10 runs. Ours for a small encoder.
+    /// Hidden units of the projector; 4096 in solo-learn's CIFAR-10 run. Ours for a small encoder.
     pub hidden: usize,
-    /// Outputs of the projector; 128 in the paper for small data sets.
+    /// Outputs of the projector; 256 in solo-learn.
     pub output: usize,
 }
 
 impl Default for ReSsl {
     fn default() -> Self {
-        Self { temperature: 0.1, teacher_temperature: 0.04, momentum: 0.99, queue: 4096, hidden: 256, output: 128 }
+        Self {
+            temperature: 0.1,
+            teacher_temperature: 0.04,
+            momentum: 0.99,
+            momentum_schedule: false,
+            queue: 4096,
+            hidden: 256,
+            output: 128,
+        }
     }
 }
 
@@ -84,8 +94,10 @@ impl Method for ReSsl {
         (model, ReSslMemory { teacher, queue: Queue::new(self.queue, self.output, seed, device) })
     }
 
-    fn objective(&self, model: &Projected, memory: &mut ReSslMemory, batch: &Batch, _: Progress) -> Objective {
-        memory.teacher = update(memory.teacher.clone(), model, self.momentum);
+    fn objective(&self, model: &Projected, memory: &mut ReSslMemory, batch: &Batch, at: Progress) -> Objective {
+        let momentum =
+            if self.momentum_schedule { cosine_momentum(self.momentum, at.step, at.steps) } else { self.momentum };
+        memory.teacher = update(memory.teacher.clone(), model, momentum);
         let q = model.forward(batch.views[0].clone()); // [n, output]
         let k = normalize_rows(memory.teacher.forward(batch.views[1].clone()).detach()); // [n, output]
         let loss = ressl(q.clone(), k.clone(), memory.queue.keys(), self.temperature, self.teacher_temperature);

@@ -34,9 +34,10 @@ pub struct SwAv {
     /// Earlier embeddings of each of the first two views that are assigned together with the batch, 0 for none; 3,840
     /// in paper and solo-learn. Needed where a batch has fewer images than there are prototypes.
     pub queue: usize,
-    /// Share of the run, in [0, 1], before the queue is used; solo-learn's 15 of 1,000 epochs, the paper's 15 of 400.
+    /// Share of the run, in [0, 1], before the queue is used; solo-learn's 50 of 1,000 epochs, the paper's 15 of 400.
     pub queue_from: f64,
-    /// Share of the run, in [0, 1], during which the prototypes stay as they are; the first epoch in the paper.
+    /// Share of the run, in [0, 1], during which the prototypes stay as they are; the first epoch in the paper, the
+    /// first two of 1,000 in solo-learn.
     pub frozen: f64,
     /// Hidden units of the projector; 2048 in the paper. Ours for a small encoder.
     pub hidden: usize,

@@ -24,15 +24,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TiCo {
-    /// Weight of the covariance term, >= 0; 8 in lightly and in the paper's ablations.
+    /// Weight of the covariance term, >= 0; 8 in lightly.
     pub rho: f64,
-    /// Share of the old covariance that stays, in [0, 1]; 0.9 in paper and lightly.
+    /// Share of the old covariance that stays, in [0, 1]; 0.9 in lightly.
     pub beta: f64,
-    /// Momentum of the second network at the start, in [0, 1]; 0.99 in the paper, rising to 1 along a cosine.
+    /// Momentum of the second network at the start, in [0, 1]; 0.996 in lightly, rising to 1 along a
+    /// cosine. The shorter the run, the lower.
     pub momentum: f64,
-    /// Hidden units of the projector; 4096 in the paper. Ours for a small encoder.
+    /// Hidden units of the projector; 4096 in lightly behind a ResNet-50. Ours for a small encoder.
     pub hidden: usize,
-    /// Outputs of the projector; 512 in the paper.
+    /// Outputs of the projector; 256 in lightly.
     pub output: usize,
 }
 

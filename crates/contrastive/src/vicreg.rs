@@ -2,7 +2,7 @@ use crate::{
     ContrastiveError,
     error::{check_size, check_weight},
     losses::{VicRegWeights, vicreg},
-    networks::{Projected, views},
+    networks::{Projected, sizes, views},
 };
 use burn::tensor::{Device, Tensor};
 use nearfar_core::{
@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 pub struct VicReg {
     /// Weights of the three terms; 25, 25, 1 in the paper and solo-learn.
     pub weights: VicRegWeights,
+    /// Layers of the projector, at least 1; 3 in the paper and solo-learn.
+    pub projector_layers: usize,
     /// Hidden units of the projector; 8192 in the paper, 2048 in solo-learn's CIFAR-10 runs. Ours for a small encoder.
     pub hidden: usize,
     /// Outputs of the projector; as many as hidden units in paper and solo-learn.
@@ -27,7 +29,7 @@ pub struct VicReg {
 
 impl Default for VicReg {
     fn default() -> Self {
-        Self { weights: VicRegWeights::default(), hidden: 256, output: 256 }
+        Self { weights: VicRegWeights::default(), projector_layers: 3, hidden: 256, output: 256 }
     }
 }
 
@@ -40,6 +42,7 @@ impl VicReg {
         check_weight("weights.invariance", self.weights.invariance)?;
         check_weight("weights.variance", self.weights.variance)?;
         check_weight("weights.covariance", self.weights.covariance)?;
+        check_size("projector_layers", self.projector_layers)?;
         check_size("hidden", self.hidden)?;
         check_size("output", self.output)
     }
@@ -58,7 +61,7 @@ impl Method for VicReg {
     }
 
     fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Projected, NoMemory) {
-        let head = HeadConfig::new([features, self.hidden, self.hidden, self.output]);
+        let head = HeadConfig::new(sizes(features, self.hidden, self.projector_layers, self.output));
         (Projected::new(encoder, &head, seed, device), NoMemory::new())
     }
 

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WMse {
-    /// Share of the identity in the covariance, in (0, 1); the authors take 0 for CIFAR-10, where dependent outputs then
-    /// have no whitening.
+    /// Share of the identity in the covariance, in (0, 1); the authors take 0 for CIFAR-10, where dependent outputs
+    /// then have no whitening.
     pub epsilon: f64,
     /// Hidden units of the projector; 1024 in the paper. Ours for a small encoder.
     pub hidden: usize,

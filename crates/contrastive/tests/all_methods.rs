@@ -15,8 +15,8 @@ use common::{
     values,
 };
 use contrastive::{
-    BarlowTwins, Byol, Dcl, Dclw, Dino, FastSiam, Mmcr, Moco, MocoV3, Nnclr, ReSsl, SimClr, SimSiam, SwAv, TiCo,
-    VicReg, WMse,
+    BarlowTwins, Byol, Course, Dcl, Dclw, Dino, FastSiam, Mmcr, Moco, MocoV3, Nnclr, ReSsl, SimClr, SimSiam, SwAv,
+    TemperatureSchedule, TiCo, VicReg, WMse,
 };
 use nearfar_core::{
     optim::OptimizerConfig,
@@ -130,6 +130,20 @@ fn hands_over_whole_views<M: Method>(method: &M) {
 #[test]
 fn embeddings_are_whole_views_and_fresh_networks_have_not_collapsed() {
     for_every_method!(hands_over_whole_views);
+}
+
+#[test]
+fn simclrs_schedule_takes_the_temperatures_place() {
+    for device in devices() {
+        let loss = |method: SimClr| {
+            let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
+            values(method.objective(&model, &mut memory, &batch(&method, &device), midway()).loss)
+        };
+        let plain = SimClr { temperature: 0.3, hidden: HIDDEN, output: OUTPUT, ..SimClr::default() };
+        let schedule = TemperatureSchedule { start: 0.1, end: 0.5, course: Course::Linear, share: 1.0 };
+        let moving = SimClr { temperature: 7.0, schedule: Some(schedule), ..plain };
+        assert_close("half of the way", &loss(moving), &loss(plain), 1e-6);
+    }
 }
 
 #[test]

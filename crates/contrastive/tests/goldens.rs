@@ -2,6 +2,8 @@
 //!
 //! The fixture holds what lightly computed in f64. Other reference values are taken from a folder `GOLDEN_DIR`.
 
+#![recursion_limit = "256"] // Burn's module types nest deeply
+
 mod common;
 
 use burn::tensor::Tensor;

@@ -1,5 +1,7 @@
 //! What losses must do whatever the numbers: symmetries, double-loop oracles, gradients against finite differences.
 
+#![recursion_limit = "256"] // Burn's module types nest deeply
+
 mod common;
 
 use burn::tensor::{Device, Tensor};

@@ -1,5 +1,7 @@
 //! Losses at worked values, on both CPU backends: small batches, chance levels, collapse.
 
+#![recursion_limit = "256"] // Burn's module types nest deeply
+
 mod common;
 
 use burn::tensor::{Device, Tensor, TensorData};

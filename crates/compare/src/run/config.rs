@@ -249,6 +249,19 @@ mod tests {
     }
 
     #[test]
+    fn every_experiment_that_ships_is_valid() {
+        let dir = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments"));
+        let paths = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        let files: Vec<_> = paths.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
+        assert!(!files.is_empty());
+        for path in files {
+            let config = Config::read(&path).unwrap_or_else(|f| panic!("{}: {:#}", path.display(), f.error));
+            config.validate().unwrap_or_else(|error| panic!("{}: {error:#}", path.display()));
+            assert!(config.views.is_some() && config.encoder.is_some(), "{}", path.display());
+        }
+    }
+
+    #[test]
     fn one_setting_does_not_reset_its_neighbours() {
         let text = "[method.triplet.settings.loss]\nsmooth = true\n[method.simclr.optimizer]\nweight_decay = 0.0";
         let (changed, default) = (Config::parse(text).unwrap().method, MethodSettings::default());

@@ -1,4 +1,5 @@
 use burn::tensor::Tensor;
+use nearfar_core::similarity::diagonal;
 
 /// Added to a variance before the root, as in PyTorch's batch norm, which the authors standardise with.
 const EPSILON: f64 = 1e-5;
@@ -18,10 +19,10 @@ const EPSILON: f64 = 1e-5;
 pub fn barlow_twins(a: Tensor<2>, b: Tensor<2>, lambda: f64) -> Tensor<1> {
     assert_eq!(a.dims(), b.dims(), "both views must hold the same images in the same order");
     let [n, d] = a.dims();
-    let diagonal = Tensor::<2>::eye(d, &a.device());
+    let on_diagonal = diagonal(d, &a.device()).float(); // [d, d]
     let c = standardize(a).transpose().matmul(standardize(b)).div_scalar(n as f64); // [d, d]
-    let on = ((c.clone() - diagonal.clone()) * diagonal.clone()).square().sum();
-    let off = (c * diagonal.neg().add_scalar(1.0)).square().sum();
+    let on = ((c.clone() - on_diagonal.clone()) * on_diagonal.clone()).square().sum();
+    let off = (c * on_diagonal.mul_scalar(-1.0).add_scalar(1.0)).square().sum();
     on + off.mul_scalar(lambda)
 }
 

@@ -9,9 +9,9 @@ use faer::MatRef;
 /// loss = - |C|_* + lambda / n * sum over images of |Z_i|_*
 /// ```
 ///
-/// `|.|_*` is the nuclear norm, `Z_i [views, d]` the rows of one image, row `i` of `C [n, d]` their mean. Views `[n, d]`
-/// as in lightly: online and momentum networks' together, not normalised here (the paper puts rows on the unit sphere
-/// before). `lambda` is 0 in the paper's large runs, 5e-3 in lightly.
+/// `|.|_*` is the nuclear norm, `Z_i [views, d]` the rows of one image, row `i` of `C [n, d]` their mean. Views are
+/// `[n, d]`, as in lightly online and momentum networks' together, not normalised here (the paper puts rows on the unit
+/// sphere before). `lambda` is 5e-3 in lightly; with 0 the first term alone compresses the views.
 ///
 /// # Panics
 /// When there are fewer than two views or their shapes differ.

@@ -10,9 +10,9 @@ use nearfar_core::similarity::{dot_products, normalize_rows};
 /// L = - sum over the queue of softmax(k . queue / t_teacher) log softmax(q . queue / t_student)
 /// ```
 ///
-/// Queries `[n, d]` of the student and keys `[n, d]` of the teacher show the same images, `queue [k, d]` holds unit rows
-/// of other images. Mean over the rows. No gradient reaches keys or queue. The teacher's temperature must be the lower
-/// one: 0.04 against 0.1 in the paper.
+/// Queries `[n, d]` of the student and keys `[n, d]` of the teacher show the same images, `queue [k, d]` holds unit
+/// rows of other images. Mean over the rows. No gradient reaches keys or queue. The teacher's temperature must be the
+/// lower one: 0.04 against 0.1 in the paper.
 ///
 /// # Panics
 /// When queries and keys differ in shape.

@@ -17,9 +17,9 @@ pub fn sinkhorn(scores: Tensor<2>, iterations: usize, epsilon: f64) -> Tensor<2>
 
 /// SwAV's swapped prediction (Caron et al., 2020): every view must predict the codes of the others.
 ///
-/// `scores[v] [n, k]` are a view's cosines with the prototypes, `codes[i] [n, k]` the [`sinkhorn`] codes of view `i`, for
-/// the first views at least (the large crops). Cross entropy at `temperature` (0.1 in the paper), mean over rows, over
-/// the views that predict and over the codes, as in lightly.
+/// `scores[v] [n, k]` are a view's cosines with the prototypes, `codes[i] [n, k]` the [`sinkhorn`] codes of view `i`,
+/// for the first views at least (the large crops). Cross entropy at `temperature` (0.1 in the paper), mean over rows,
+/// over the views that predict and over the codes, as in lightly.
 ///
 /// # Panics
 /// When there are fewer than two views, no codes, or more codes than views.

@@ -8,7 +8,7 @@ use nearfar_core::similarity::normalize_rows;
 /// ```
 ///
 /// `z` and the momentum network's `target` `[n, d]` are normalised here. `covariance [d, d]` is [`tico_covariance`] of
-/// this step. Mean over the rows; `rho` is 8 in lightly, 20 in the paper for ImageNet with 256 outputs.
+/// this step. Mean over the rows; `rho` is 8 in lightly.
 ///
 /// # Panics
 /// When the shapes differ.
@@ -20,8 +20,8 @@ pub fn tico(z: Tensor<2>, target: Tensor<2>, covariance: Tensor<2>, rho: f64) ->
     (filled.mul_scalar(rho) - near).add_scalar(1.0)
 }
 
-/// The moving second moment of the normalised rows, without a graph: `beta * previous + (1 - beta) z^T z / n`. `beta` is
-/// 0.9 in paper and lightly; the first `previous` is zero.
+/// The moving second moment of the normalised rows, without a graph: `beta * previous + (1 - beta) z^T z / n`. `beta`
+/// is 0.9 in lightly; the first `previous` is zero.
 pub fn tico_covariance(previous: Tensor<2>, z: Tensor<2>, beta: f64) -> Tensor<2> {
     let [n, _] = z.dims();
     let z = normalize_rows(z.detach());

@@ -1,4 +1,5 @@
 use burn::tensor::{Tensor, activation::relu};
+use nearfar_core::similarity::diagonal;
 use serde::{Deserialize, Serialize};
 
 /// Added to a variance before the root, as in the authors' code.
@@ -52,8 +53,8 @@ fn spread(x: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
     let centred = x.clone() - x.mean_dim(0); // [n, d]
     let degrees = (n - 1) as f64;
     let variance = centred.clone().square().sum_dim(0).div_scalar(degrees); // [1, d]
-    let missing = relu(variance.add_scalar(EPSILON).sqrt().neg().add_scalar(1.0)).mean();
-    let off = Tensor::<2>::eye(d, &centred.device()).neg().add_scalar(1.0);
+    let missing = relu(variance.add_scalar(EPSILON).sqrt().mul_scalar(-1.0).add_scalar(1.0)).mean();
+    let off_diagonal = diagonal(d, &centred.device()).bool_not().float(); // [d, d]
     let covariance = centred.clone().transpose().matmul(centred).div_scalar(degrees); // [d, d]
-    (missing, (covariance * off).square().sum().div_scalar(d as f64))
+    (missing, (covariance * off_diagonal).square().sum().div_scalar(d as f64))
 }

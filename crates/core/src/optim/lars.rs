@@ -14,6 +14,12 @@ use burn::{
 /// w = w - v
 /// ```
 ///
+/// With `clip`, solo-learn's LARC: the rate itself is at most `lr`, instead of a share of it.
+///
+/// ```text
+/// rate = min(eta * |w| / (|grad| + weight_decay * |w|), lr)      in place of lr * trust
+/// ```
+///
 /// Vectors (biases, batch-norm scale and shift) take neither decay nor trust unless `adapt_vectors` says so.
 #[derive(Clone, Debug)]
 pub struct Lars {
@@ -21,15 +27,17 @@ pub struct Lars {
     pub momentum: f64,
     /// 1e-6 (SimCLR's paper) to 1e-4 (its CIFAR code).
     pub weight_decay: f64,
-    /// 1e-3 in both papers.
+    /// 1e-3 in both papers, 0.02 in solo-learn.
     pub eta: f64,
+    /// Whether `eta` bounds the rate (solo-learn) or scales it (the papers).
+    pub clip: bool,
     /// Whether parameters of rank one are decayed and adapted too.
     pub adapt_vectors: bool,
 }
 
 impl Default for Lars {
     fn default() -> Self {
-        Self { momentum: 0.9, weight_decay: 1e-6, eta: 1e-3, adapt_vectors: false }
+        Self { momentum: 0.9, weight_decay: 1e-6, eta: 1e-3, clip: false, adapt_vectors: false }
     }
 }
 
@@ -61,16 +69,19 @@ impl Optimizer for Lars {
         state: Option<Self::State<D>>,
     ) -> (Tensor<D>, Option<Self::State<D>>) {
         let adapt = D > 1 || self.adapt_vectors;
-        let mut update = grad;
-        if adapt {
-            update = update + tensor.clone().mul_scalar(self.weight_decay);
+        let update = if adapt {
             let norm = |t: &Tensor<D>| t.clone().powi_scalar(2).sum().sqrt(); // [1]
-            let (w, g) = (norm(&tensor), norm(&update));
+            let w = norm(&tensor);
+            let raw = norm(&grad) + w.clone().mul_scalar(self.weight_decay);
+            let update = grad + tensor.clone().mul_scalar(self.weight_decay);
+            let g = if self.clip { raw } else { norm(&update) };
             let still = w.clone().equal_scalar(0.0).bool_or(g.clone().equal_scalar(0.0));
             let trust = w.mul_scalar(self.eta) / g.clamp_min(f64::from(f32::MIN_POSITIVE));
-            update = update * trust.mask_fill(still, 1.0).reshape([1; D]);
-        }
-        let update = update.mul_scalar(lr);
+            let rate = if self.clip { trust.clamp_max(lr) } else { trust.mul_scalar(lr) };
+            update * rate.mask_fill(still, lr).reshape([1; D])
+        } else {
+            grad.mul_scalar(lr)
+        };
         let velocity = match state {
             Some(state) => state.velocity.mul_scalar(self.momentum) + update,
             None => update,
@@ -101,8 +112,21 @@ mod tests {
     }
 
     #[test]
+    fn a_clipped_first_step_has_the_published_value() {
+        let lars = Lars { weight_decay: 1e-4, eta: 0.02, clip: true, ..Lars::default() };
+        let (w, _) = lars.step(0.1, row(&[3.0, 4.0]), row(&[0.3, 0.4]), None);
+        let w = w.try_into_vec_as::<f32>().unwrap();
+        assert!((w[0] - 2.96997).abs() < 1e-5 && (w[1] - 3.95996).abs() < 1e-5, "{w:?}");
+        // A rate above eta |w| / |g| is cut to that: 0.02 * 5 / (0.5 + 0.0005).
+        let (w, _) = lars.step(1.0, row(&[3.0, 4.0]), row(&[0.3, 0.4]), None);
+        let w = w.try_into_vec_as::<f32>().unwrap();
+        let rate = 0.1 / 0.5005;
+        assert!((f64::from(w[0]) - (3.0 - rate * 0.3003)).abs() < 1e-5, "{w:?}");
+    }
+
+    #[test]
     fn steps_follow_the_formula() {
-        let lars = Lars { weight_decay: 0.01, eta: 0.02, momentum: 0.8, adapt_vectors: false };
+        let lars = Lars { weight_decay: 0.01, eta: 0.02, momentum: 0.8, ..Lars::default() };
         let (mut w, mut state) = (row(&[1.0, -2.0, 0.5]), None);
         let (mut want, mut v) = ([1.0f64, -2.0, 0.5], [0.0f64; 3]);
         for step in 0..6 {

@@ -41,6 +41,10 @@ pub struct OptimizerConfig {
     pub weight_decay: f64,
     /// Whether biases and batch-norm parameters are decayed (and, for LARS, adapted) as well.
     pub decay_norm_and_bias: bool,
+    /// LARS's `eta`, > 0: 1e-3 in the papers, 0.02 in solo-learn.
+    pub lars_eta: f64,
+    /// Whether LARS's `eta` bounds the rate (solo-learn) or scales it (the papers).
+    pub lars_clip: bool,
     /// Share of the steps in [0, 1) over which the rate rises linearly to its peak, before it falls as a cosine to zero.
     pub warmup: f64,
 }
@@ -53,6 +57,8 @@ impl Default for OptimizerConfig {
             learning_rate: 1e-3,
             weight_decay: 1e-4,
             decay_norm_and_bias: true,
+            lars_eta: 1e-3,
+            lars_clip: false,
             warmup: 0.1,
         }
     }
@@ -81,6 +87,8 @@ impl OptimizerConfig {
         check("learning_rate", rate.is_finite() && rate > 0.0, "a finite number above 0", rate)?;
         let decay = self.weight_decay;
         check("weight_decay", decay.is_finite() && decay >= 0.0, "a finite number of at least 0", decay)?;
+        let eta = self.lars_eta;
+        check("lars_eta", eta.is_finite() && eta > 0.0, "a finite number above 0", eta)?;
         check("warmup", (0.0..1.0).contains(&self.warmup), "in [0, 1)", self.warmup)
     }
 
@@ -109,6 +117,8 @@ impl OptimizerConfig {
             OptimizerKind::Lars => ModuleOptimizer::from(Lars {
                 weight_decay: decay,
                 adapt_vectors: self.decay_norm_and_bias,
+                eta: self.lars_eta,
+                clip: self.lars_clip,
                 ..Lars::default()
             }),
         }
