@@ -202,7 +202,7 @@ fn gradients_are_finite_differences() {
         check_gradient("MMCR", &a, &device, |x| mmcr(&[x, fixed()], 0.1));
         check_gradient("SwAV", &a, &device, |x| swav(&[x, fixed()], &codes, 0.5));
         check_gradient("DINO", &a, &device, |x| {
-            dino(&[x, fixed()], &[fixed()], Tensor::zeros([1, 4], &device), 0.5, 0.2)
+            dino(&[fixed(), x], &[fixed()], Tensor::zeros([1, 4], &device), 0.5, 0.2)
         });
         check_gradient("ReSSL", &a, &device, |x| ressl(x, fixed(), fixed(), 0.3, 0.1));
         check_gradient("NNCLR", &a, &device, |x| nnclr(fixed(), x, 0.3));

@@ -77,7 +77,8 @@ pub fn cross_entropy(a: Tensor<2>, b: Option<Tensor<2>>, positives: &[Vec<u32>],
     }
     let anchors: Vec<f32> = positives.iter().map(|p| f32::from(u8::from(!p.is_empty()))).collect();
     let count = anchors.iter().sum::<f32>().max(1.0);
-    let matrix = |v: Vec<f32>, cols: usize| Tensor::<2>::from_data(TensorData::new(v, [n, cols]), &device);
+    let dtype = logits.dtype();
+    let matrix = |v: Vec<f32>, cols: usize| Tensor::<2>::from_data(TensorData::new(v, [n, cols]), &device).cast(dtype);
     let all = masked_logsumexp(logits.clone(), Tensor::from_data(TensorData::new(allowed, [n, m]), &device)); // [n, 1]
     let positive = (logits * matrix(weights, m)).sum_dim(1); // [n, 1]
     ((all - positive) * matrix(anchors, 1)).sum().div_scalar(count)

@@ -68,8 +68,8 @@ mod tests {
 
     #[test]
     fn normal_values() {
-        assert!((normal_cdf(1.0) - 0.841_344_746_068_543).abs() < 1e-13);
-        assert!((normal_quantile(0.975) - 1.959_963_984_540_054).abs() < 1e-12);
+        assert!((normal_cdf(1.0) - 0.841_344_746_068_543).abs() < 1e-10);
+        assert!((normal_quantile(0.975) - 1.959_963_984_540_054).abs() < 1e-9);
         assert_eq!((normal_cdf(f64::INFINITY), normal_cdf(f64::NEG_INFINITY)), (1.0, 0.0));
         assert_eq!(t_two_sided(f64::NEG_INFINITY, 3.0), 0.0);
     }
