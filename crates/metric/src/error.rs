@@ -98,6 +98,18 @@ pub enum MetricError {
         /// Weights given.
         weights: usize,
     },
+    /// A name that is not in the table.
+    #[error("unknown {kind} `{name}`{hint}; there are: {known}")]
+    Unknown {
+        /// Loss or miner.
+        kind: &'static str,
+        /// What was asked for.
+        name: String,
+        /// The nearest name as a question, or nothing.
+        hint: String,
+        /// All names.
+        known: String,
+    },
     /// A loss that gave nothing to reduce.
     #[error("the loss has no elements: `ClassLoss::parts` must give at least one part")]
     NoElements,
