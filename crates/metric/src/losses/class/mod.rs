@@ -134,8 +134,7 @@ impl ClassHead {
         seed: u64,
         device: &Device,
     ) -> Result<Self, MetricError> {
-        loss.validate()?;
-        MetricError::check(classes >= 2, "classes", "at least 2", classes as f64)?;
+        check(&*loss, classes)?;
         MetricError::check(dimension >= 1, "dimension", "at least 1", dimension as f64)?;
         let shape = [classes * loss.centers(), dimension];
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -162,14 +161,7 @@ impl ClassHead {
         let [rows, _] = weights.dims();
         let (classes, rest) = (rows / loss.centers(), rows % loss.centers());
         MetricError::check(rest == 0, "weights", "a whole number of centres for each class", rows as f64)?;
-        MetricError::check(classes >= 2, "classes", "at least 2", classes as f64)?;
-        match loss.reducer() {
-            Reducer::Divisor if !loss.gives_divisor() => return Err(MetricError::NoDivisor),
-            Reducer::ClassWeighted { weights } if weights.len() < classes => {
-                return Err(MetricError::ClassWeight { class: weights.len(), classes: weights.len() });
-            }
-            _ => {}
-        }
+        check(&*loss, classes)?;
         Ok(Self { weights: Param::from_tensor(weights), classes, loss })
     }
 
@@ -240,6 +232,19 @@ impl ClassHead {
         let reducer = self.loss.reducer();
         let values = parts.into_iter().map(|part| reduce(part, reducer)).collect::<Result<Vec<_>, _>>()?;
         values.into_iter().reduce(|a, b| a + b).ok_or(MetricError::NoElements)
+    }
+}
+
+/// Checks the settings, the number of classes, and that the reducer suits both.
+pub(crate) fn check(loss: &dyn ClassLoss, classes: usize) -> Result<(), MetricError> {
+    loss.validate()?;
+    MetricError::check(classes >= 2, "classes", "at least 2", classes as f64)?;
+    match loss.reducer() {
+        Reducer::Divisor if !loss.gives_divisor() => Err(MetricError::NoDivisor),
+        Reducer::ClassWeighted { weights } if weights.len() < classes => {
+            Err(MetricError::ClassWeight { class: weights.len(), classes: weights.len() })
+        }
+        _ => Ok(()),
     }
 }
 
