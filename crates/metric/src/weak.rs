@@ -5,6 +5,8 @@
 
 mod draw;
 mod error;
+mod table;
+mod tuples;
 
 pub use error::WeakError;
 
@@ -147,7 +149,7 @@ impl Chunks {
         if known.windows(2).all(|pair| pair[0] != pair[1]) { Err(WeakError::SingleChunks) } else { Ok(()) }
     }
 
-    /// `count` chunks of `size` rows of one class, no row in two of them (Bar-Hillel et al., 2003, draw them so).
+    /// `count` chunks of `size` rows of one class, no row in two of them, as metric-learn draws them for RCA.
     ///
     /// # Errors
     /// When `count` is 0, `size` below 2, or the classes are too small for so many.

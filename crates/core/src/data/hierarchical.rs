@@ -7,9 +7,9 @@ use super::{
 };
 use std::collections::BTreeMap;
 
-/// Batches of a few super classes, of each several classes, of each several images: S x P x M, as
-/// pytorch-metric-learning's `HierarchicalSampler` (Karpusha, Yun and Fehervari, "Calibrated neighborhood aware
-/// confidence measure for deep metric learning", 2020).
+/// Batches of a few super classes, of each several classes, of each several images: S x P x M, after
+/// pytorch-metric-learning's `HierarchicalSampler` and the batches of FastAP (Cakir et al., 2019). Those go through all
+/// pairs of super classes; here super classes are dealt, so that each comes equally often.
 ///
 /// Super classes come in seeded rounds, each once before any comes again; so do the classes of a super class and the
 /// images of a class. A super class with fewer than P classes takes more images of those that it has, and a class with

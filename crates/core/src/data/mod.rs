@@ -8,6 +8,7 @@
 mod bytes;
 pub mod catalog;
 mod cifar;
+mod columns;
 mod cross_groups;
 mod csv;
 mod dataset;
@@ -23,6 +24,7 @@ mod sampler;
 mod sampler_report;
 pub mod split;
 
+pub use columns::named_columns;
 pub use cross_groups::CrossGroups;
 pub use dataset::{Dataset, Inputs, Shape};
 pub use error::DataError;

@@ -89,12 +89,12 @@ pub enum WeakError {
         value: usize,
     },
     /// A cell of a table has a value that means nothing there.
-    #[error("{path}, row {row} (from 1): `{column}` is {value}, but must be {range}")]
+    #[error("{path}, line {line}, column `{column}`: `{value}` must be {range}")]
     Cell {
         /// The file.
         path: PathBuf,
-        /// Row of the table, the header not counted.
-        row: usize,
+        /// Line of the file, from 1, the header included.
+        line: u64,
         /// Name of the column.
         column: &'static str,
         /// The cell.
