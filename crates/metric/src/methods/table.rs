@@ -3,8 +3,9 @@
 use crate::{
     MetricError,
     losses::{
-        Circle, Contrastive, GeneralizedLiftedStructure, LiftedStructure, Margin, MultiSimilarity, NPairs, NcaLoss,
-        NtXent, PairLoss, SnrContrastive, TripletMargin,
+        Angular, Circle, Contrastive, FastAp, GeneralizedLiftedStructure, Histogram, IntraPairVariance,
+        LiftedStructure, Margin, MultiSimilarity, NPairs, NcaLoss, NtXent, PairLoss, Pnp, RankedList, SnrContrastive,
+        ThresholdConsistentMargin, TripletMargin, TupletMargin,
         class::{
             ArcFace, ClassLoss, CosFace, LargeMarginSoftmax, NormalizedSoftmax, ProxyAnchor, ProxyNca, SoftTriple,
             SphereFace, SubCenterArcFace,
@@ -98,7 +99,16 @@ losses! {
         GeneralizedLiftedStructure(GeneralizedLiftedStructure) =
             "generalized_lifted_structure", "all positives against all negatives of an anchor";
         Circle(Circle) = "circle", "pairs weighed by how far they are from their optimum";
+        FastAp(FastAp) = "fast_ap", "average precision from histograms of distances";
+        Angular(Angular) = "angular", "a bound on the angle at which a negative sees a positive pair";
+        IntraPairVariance(IntraPairVariance) = "intra_pair_variance", "spread of the similarities within each kind";
+        TupletMargin(TupletMargin) = "tuplet_margin", "each positive against all negatives, its angle slackened";
         SnrContrastive(SnrContrastive) = "snr_contrastive", "hinges on the noise relative to the signal";
+        Histogram(Histogram) = "histogram", "how often a negative is more similar than a positive";
+        RankedList(RankedList) = "ranked_list", "pairs pulled into a sphere, negatives pushed out by their rank";
+        Pnp(Pnp) = "pnp", "negatives before each positive in the ranking";
+        ThresholdConsistentMargin(ThresholdConsistentMargin) =
+            "threshold_consistent_margin", "one threshold of similarity for all classes";
     }
     class {
         ArcFace(ArcFace) = "arcface", "softmax over classes, the own angle widened";
@@ -106,7 +116,7 @@ losses! {
         CosFace(CosFace) = "cosface", "softmax over classes, the own cosine lowered";
         SphereFace(SphereFace) = "sphereface", "softmax over classes, the own angle multiplied";
         LargeMarginSoftmax(LargeMarginSoftmax) =
-            "large_margin_softmax", "the same with weights of free length";
+            "large_margin_softmax", "SphereFace with weights of free length";
         NormalizedSoftmax(NormalizedSoftmax) = "normalized_softmax", "softmax over cosines to classes";
         ProxyNca(ProxyNca) = "proxy_nca", "neighbourhood components against one proxy a class";
         ProxyAnchor(ProxyAnchor) = "proxy_anchor", "each proxy against all embeddings of the batch";

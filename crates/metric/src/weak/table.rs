@@ -54,7 +54,7 @@ impl Chunks {
     /// # Errors
     /// When the table cannot be read, a cell is no number of that range, or a row is named twice.
     pub fn from_csv(path: &Path, rows: usize) -> Result<Self, WeakError> {
-        let mut chunks = vec![None; rows];
+        let mut chunks: Vec<Option<usize>> = vec![None; rows];
         for (line, [row, chunk]) in named_columns(path, ["row", "chunk"])? {
             let cell = Cell { path, line };
             let place = chunks.get_mut(cell.index("row", &row)?);
