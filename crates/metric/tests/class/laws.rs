@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use metric::{
     MetricError, Reducer, Triplet, Tuples,
     losses::class::{
-        ArcFace, ClassHead, ClassLoss, CosFace, LargeMarginSoftmax, NormalizedSoftmax, ProxyAnchor, ProxyNca,
+        ArcFace, ClassHead, ClassLoss, CosFace, LargeMarginSoftmax, NormalizedSoftmax, Outliers, ProxyAnchor, ProxyNca,
         SoftTriple, SphereFace, SubCenterArcFace,
     },
 };
@@ -243,6 +243,21 @@ fn logits_name_the_nearest_class() {
         let nearest = logits.argmax(1).try_into_vec_as::<i32>().unwrap();
         assert_eq!(nearest, [2, 0, 1], "{loss:?}");
     }
+}
+
+/// Two centres a class: class 0 at 0 and 90 degrees, class 1 at 180 and 270, class 2 at 45 and 135.
+#[test]
+fn outliers_are_far_from_the_dominant_centre_of_their_class() {
+    let [device, _] = devices();
+    let loss = SubCenterArcFace { centers: 2, ..SubCenterArcFace::default() };
+    let weights = tensor(&fan(&[0.0, 90.0, 180.0, 270.0, 45.0, 135.0]), &device);
+    let head = ClassHead::with_weights(Arc::new(loss), weights).unwrap();
+    let x = || tensor(&fan(&[85.0, 5.0, 10.0, 190.0, 240.0, 262.0, 251.0]), &device);
+    let found = head.outliers(x(), &[0, 0, 0, 1, 1, 1, 1], 75.0).unwrap();
+    assert_eq!(found, Outliers { rows: vec![0, 3], dominant: vec![Some(0), Some(1), None] });
+    assert_eq!(head.outliers(x(), &[0, 0, 0, 1, 1, 1, 1], 90.0).unwrap().rows, [0usize; 0]);
+    let label = head.outliers(x(), &[0, 0, 0, 1, 1, 1, 3], 75.0).unwrap_err();
+    assert_eq!(label, MetricError::ClassLabel { label: 3, classes: 3 });
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod arcface;
 mod cosface;
 mod large_margin_softmax;
 mod normalized_softmax;
+mod outliers;
 mod proxy_anchor;
 mod proxy_nca;
 mod soft_triple;
@@ -31,6 +32,7 @@ pub use arcface::ArcFace;
 pub use cosface::CosFace;
 pub use large_margin_softmax::LargeMarginSoftmax;
 pub use normalized_softmax::NormalizedSoftmax;
+pub use outliers::Outliers;
 pub use proxy_anchor::ProxyAnchor;
 pub use proxy_nca::ProxyNca;
 pub use soft_triple::SoftTriple;
@@ -217,6 +219,13 @@ impl ClassHead {
         labels: &[usize],
         item_weights: Option<&[f32]>,
     ) -> Result<Vec<Part>, MetricError> {
+        self.check_batch(&embeddings, labels)?;
+        let targets = Targets::new(labels, self.classes, item_weights, &embeddings.device())?;
+        Ok(self.loss.parts(embeddings, self.weights(), &targets))
+    }
+
+    /// Checks that labels number the rows and that embeddings have the weights' dimensions.
+    fn check_batch(&self, embeddings: &Tensor<2>, labels: &[usize]) -> Result<(), MetricError> {
         let ([rows, given], [_, wanted]) = (embeddings.dims(), self.weights().dims());
         if rows != labels.len() {
             return Err(MetricError::Labels { what: "embeddings", rows, labels: labels.len() });
@@ -224,8 +233,7 @@ impl ClassHead {
         if given != wanted {
             return Err(MetricError::ClassDimensions { embeddings: given, weights: wanted });
         }
-        let targets = Targets::new(labels, self.classes, item_weights, &embeddings.device())?;
-        Ok(self.loss.parts(embeddings, self.weights(), &targets))
+        Ok(())
     }
 
     fn reduced(&self, parts: Vec<Part>) -> Result<Tensor<1>, MetricError> {
