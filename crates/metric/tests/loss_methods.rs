@@ -105,7 +105,7 @@ fn batches_suit_the_loss() {
 
 #[test]
 fn settings_are_checked_before_a_run() {
-    let new = |loss| LossTraining::new(loss);
+    let new = LossTraining::new;
     let setting = |training: LossTraining, classes, wanted: &str| match training.method(classes) {
         Err(MetricError::Setting { name, .. }) => assert_eq!(name, wanted),
         other => panic!("{wanted}: {other:?}"),
