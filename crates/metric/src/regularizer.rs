@@ -135,7 +135,7 @@ impl Regularizer for SparseCenters {
         let classes = rows / k;
         let upper: Vec<f32> = (0..k * k).map(|i| if i / k < i % k { 1.0 } else { 0.0 }).collect();
         let upper = Tensor::<3>::from_data(TensorData::new(upper, [1, k, k]), &x.device());
-        let w = normalize_rows(x).reshape([classes, k, d]);
+        let w: Tensor<3> = normalize_rows(x).reshape([classes, k, d]);
         let cosine = w.clone().matmul(w.transpose()); // [classes, k, k]
         // The constant keeps the gradient of merged centres finite.
         let distance = cosine.mul_scalar(-2.0).add_scalar(2.0).clamp_min(0.0).add_scalar(1e-7).sqrt();

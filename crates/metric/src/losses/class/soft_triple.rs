@@ -72,7 +72,7 @@ impl SoftTriple {
         let cosine = cosines(embeddings, weights); // [n, classes * centers]
         let [n, all] = cosine.dims();
         let classes = all / self.centers;
-        let cosine = cosine.reshape([n, classes, self.centers]);
+        let cosine: Tensor<3> = cosine.reshape([n, classes, self.centers]);
         let share = softmax(cosine.clone().div_scalar(self.gamma), 2);
         (share * cosine).sum_dim(2).reshape([n, classes])
     }

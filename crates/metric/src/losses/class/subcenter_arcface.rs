@@ -57,7 +57,7 @@ impl ClassLoss for SubCenterArcFace {
         let (cosine, center) = self.nearest(dot_products(x.clone(), w.clone())); // [n, classes] both
         let n = targets.labels().len();
         let class = targets.index();
-        let center = center.gather(1, class.clone().reshape([n, 1])).reshape([n]); // of the own class
+        let center: Tensor<1, Int> = center.gather(1, class.clone().reshape([n, 1])).reshape([n]); // of the own class
         let row = class.mul_scalar(self.centers as i32) + center; // of the weights, [n]
         let own = targets.own(cosine.clone()); // [n, 1]
         let moved = add_margin(x, w.select(0, row), own.clone(), self.margin.to_radians());
@@ -70,7 +70,8 @@ impl SubCenterArcFace {
     fn nearest(&self, cosine: Tensor<2>) -> (Tensor<2>, Tensor<2, Int>) {
         let [n, all] = cosine.dims();
         let classes = all / self.centers;
-        let (best, center) = cosine.reshape([n, classes, self.centers]).max_dim_with_indices(2); // [n, classes, 1]
+        let cosine: Tensor<3> = cosine.reshape([n, classes, self.centers]);
+        let (best, center) = cosine.max_dim_with_indices(2); // [n, classes, 1] both
         (best.reshape([n, classes]), center.reshape([n, classes]))
     }
 }

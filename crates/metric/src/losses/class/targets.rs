@@ -85,7 +85,7 @@ impl Targets {
     /// Cross-entropy of every row of the logits `[n, classes]` with its class, times the row's weight.
     pub(super) fn cross_entropy(&self, logits: Tensor<2>) -> Vec<Part> {
         let n = self.labels.len();
-        let values = self.own(log_softmax(logits, 1)).neg().reshape([n]);
+        let values: Tensor<1> = self.own(log_softmax(logits, 1)).neg().reshape([n]);
         let values = match self.weights() {
             Some(weights) => values * weights,
             None => values,
