@@ -157,6 +157,12 @@ impl Chunks {
         draw::chunks(labels, count, size, seed)
     }
 
+    /// The chunks of the rows `rows`, in that order; none for a row that is not there.
+    #[must_use]
+    pub fn within(&self, rows: &[usize]) -> Self {
+        Self(rows.iter().map(|row| self.0.get(*row).copied().flatten()).collect())
+    }
+
     /// Every pair of rows of one chunk as a pair that belongs together.
     #[must_use]
     pub fn pairs(&self) -> Pairs {

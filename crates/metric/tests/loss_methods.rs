@@ -4,7 +4,8 @@ use burn::tensor::Device;
 use metric::{
     Distance, MetricError, Reducer,
     losses::class::{ArcFace, ProxyNca},
-    methods::{LossModel, LossSettings, LossTraining, MinerSettings},
+    methods::{LossModel, LossSettings, LossTraining, MinerSettings, Weak, WeakTraining},
+    weak::{Chunks, Pairs, Quadruplets, Triplets, WeakError},
 };
 use nearfar_core::{
     augment::{Augmenter, Normalization, Recipe},
@@ -34,8 +35,8 @@ fn images(n: usize) -> Dataset {
     }
 }
 
-fn run(training: LossTraining, steps: usize) -> Result<Trained<LossModel>, TrainError> {
-    let data = images(48);
+/// Trains `method` on `data` for `steps` steps of 12 images.
+fn run_method<M: Method>(method: &M, data: &Dataset, steps: usize) -> Result<Trained<M::Model>, TrainError> {
     let device = Device::flex().autodiff();
     let config = EncoderConfig { architecture: Architecture::Mlp, width: 8 };
     let encoder = config.init(data.shape(), 3, &device).unwrap();
@@ -48,9 +49,12 @@ fn run(training: LossTraining, steps: usize) -> Result<Trained<LossModel>, Train
         optimizer: OptimizerConfig { learning_rate: 1e-2, ..OptimizerConfig::default() },
         checkpoints: None,
     };
-    let data = TrainData { dataset: &data, augmenter: &augmenter };
-    let method = training.method(CLASSES).unwrap();
-    train(&method, encoder, config.features(), data, &train_config, &device, &mut ())
+    let data = TrainData { dataset: data, augmenter: &augmenter };
+    train(method, encoder, config.features(), data, &train_config, &device, &mut ())
+}
+
+fn run(training: LossTraining, steps: usize) -> Result<Trained<LossModel>, TrainError> {
+    run_method(&training.method(CLASSES).unwrap(), &images(48), steps)
 }
 
 #[test]
@@ -125,4 +129,26 @@ fn a_settings_file_names_what_it_changes() {
     assert_eq!(training.loss, LossSettings::parse("circle").unwrap());
     assert_eq!(training.miner, Some(MinerSettings::parse("n_hard").unwrap()));
     assert_eq!((training.distance, training.images_per_class), (None, Some(3)));
+}
+
+#[test]
+fn what_a_person_says_trains_without_labels() {
+    let labelled = images(48);
+    let known: Vec<Option<usize>> = labelled.labels.iter().flatten().copied().map(Some).collect();
+    let data = Dataset { labels: None, ..labelled };
+    let said = [
+        ("contrastive", Weak::Pairs(Pairs::from_labels(&known, 200, 0).unwrap())),
+        ("triplet_margin", Weak::Triplets(Triplets::from_labels(&known, 4000, 0).unwrap())),
+        ("contrastive", Weak::Quadruplets(Quadruplets::from_labels(&known, 200, 0).unwrap())),
+        ("contrastive", Weak::Chunks(Chunks::from_labels(&known, 12, 4, 0).unwrap())),
+    ];
+    for (loss, weak) in said {
+        let training = WeakTraining { loss: LossSettings::parse(loss).unwrap(), distance: None };
+        let trained = run_method(&training.method(weak, data.len()).unwrap(), &data, 40).unwrap();
+        assert!(trained.losses[1] < trained.losses[0], "{loss}: {:?}", trained.losses);
+    }
+    let pairs = || Weak::Pairs(Pairs { pairs: vec![[0, 50]], same: vec![true] });
+    assert!(matches!(WeakTraining::default().method(pairs(), 48), Err(WeakError::Row { row: 50, rows: 48, .. })));
+    let classes = WeakTraining { loss: LossSettings::parse("arcface").unwrap(), distance: None };
+    assert!(matches!(classes.method(pairs(), 60), Err(WeakError::Metric(MetricError::Settings(_)))));
 }

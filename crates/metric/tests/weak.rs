@@ -50,6 +50,8 @@ fn a_batch_keeps_what_lies_within_it() {
     assert_eq!(given.within(&batch), pairs(&[[1, 0], [3, 2]], &[true, false]));
     assert_eq!(Triplets(vec![[7, 9, 3], [7, 9, 1]]).within(&batch).0, [[0, 3, 1]]);
     assert_eq!(Quadruplets(vec![[3, 5, 7, 9], [3, 5, 7, 8]]).within(&batch).0, [[1, 2, 0, 3]]);
+    let chunks = Chunks((0..8).map(|row| (row % 2 == 1).then_some(row / 4)).collect());
+    assert_eq!(chunks.within(&batch).0, [Some(1), Some(0), Some(1), None]);
 }
 
 /// Everything that class labels say, said in pairs and triplets, costs what the labels cost.

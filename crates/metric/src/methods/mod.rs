@@ -5,12 +5,14 @@ mod siamese;
 mod supcon;
 mod table;
 mod triplet;
+mod weak;
 
 pub use loss::{LossMethod, LossModel, LossTraining};
 pub use siamese::Siamese;
 pub use supcon::SupConMethod;
 pub use table::{LossKind, LossSettings, MinerSettings};
 pub use triplet::{Mining, TripletMethod};
+pub use weak::{Weak, WeakMethod, WeakModel, WeakTraining};
 
 use crate::{Distance, MetricError, Pairwise};
 use burn::{

@@ -102,6 +102,9 @@ pub enum WeakError {
         /// What it may be.
         range: &'static str,
     },
+    /// A loss or its settings do not suit it.
+    #[error(transparent)]
+    Metric(#[from] crate::MetricError),
     /// A table could not be read.
     #[error(transparent)]
     Data(#[from] nearfar_core::data::DataError),
