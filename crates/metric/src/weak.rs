@@ -111,8 +111,8 @@ impl Quadruplets {
         })
     }
 
-    /// `count` quadruplets of a pair of one class and a pair of two classes, drawn apart, no pair twice; fewer where one
-    /// of the two kinds has fewer pairs.
+    /// `count` quadruplets of a pair of one class and a pair of two classes, drawn apart, no pair twice; fewer where
+    /// one of the two kinds has fewer pairs.
     ///
     /// # Errors
     /// When the labels hold no pair of one of the two kinds.

@@ -8,8 +8,8 @@ use std::path::Path;
 /// be there and are not read.
 ///
 /// # Errors
-/// When the file cannot be read, is no CSV, lacks a column or has it twice, has a row that is longer or shorter than the
-/// header, or no rows.
+/// When the file cannot be read, is no CSV, lacks a column or has it twice, has a row that is longer or shorter than
+/// the header, or no rows.
 pub fn named_columns<const N: usize>(path: &Path, columns: [&str; N]) -> Result<Vec<(u64, [String; N])>, DataError> {
     let bytes = read_unpacked(path)?;
     let mut reader = ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(&bytes[..]);

@@ -8,8 +8,8 @@ use rand::seq::SliceRandom;
 
 /// Batches of given tuples of N items each (pairs, triplets, quadruplets), every tuple once a pass in a new order.
 ///
-/// The items of tuple `k` of a batch stand at its places `N k` to `N k + N - 1`; an item of several tuples comes several
-/// times. Tuples that fill no batch are left out of a pass, as [`super::Shuffled`] does.
+/// The items of tuple `k` of a batch stand at its places `N k` to `N k + N - 1`; an item of several tuples comes
+/// several times. Tuples that fill no batch are left out of a pass, as [`super::Shuffled`] does.
 #[derive(Clone, Debug)]
 pub struct FixedTuples<const N: usize> {
     tuples: Vec<[usize; N]>,

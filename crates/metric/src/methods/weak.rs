@@ -55,8 +55,8 @@ impl Weak {
 
 /// How an encoder is trained with a loss over tuples on what was said about the data, without class labels.
 ///
-/// Batches are shuffled, and of what was said only that counts whose rows meet in a batch: of `t` pairs of `n` rows about
-/// `t (batch / n)^2` a step, of triplets `t (batch / n)^3`. Say much, or take large batches.
+/// Batches are shuffled, and of what was said only that counts whose rows meet in a batch: of `t` pairs of `n` rows
+/// about `t (batch / n)^2` a step, of triplets `t (batch / n)^3`. Say much, or take large batches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WeakTraining {

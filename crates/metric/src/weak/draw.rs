@@ -161,7 +161,7 @@ mod tests {
             match Pairs::from_labels(&labels, count, seed) {
                 Ok(pairs) => {
                     pairs.validate(n).unwrap();
-                    let right = |(p, s): (&[usize; 2], &bool)| if *s { together(p[0], p[1]) } else { apart(p[0], p[1]) };
+                    let right = |([i, j], s): (&[usize; 2], &bool)| if *s { together(*i, *j) } else { apart(*i, *j) };
                     prop_assert!(pairs.pairs.iter().zip(&pairs.same).all(right));
                     prop_assert_eq!(pairs.pairs.iter().collect::<HashSet<_>>().len(), pairs.pairs.len());
                     prop_assert_eq!(pairs.same.iter().filter(|s| **s).count(), count.min(same));

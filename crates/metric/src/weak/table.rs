@@ -7,8 +7,8 @@ use std::path::Path;
 const INDEX: &str = "the number of a row, from 0";
 
 impl Pairs {
-    /// From a table with the columns `a`, `b` and `same`: two rows, and 1 or `true` where they belong together, 0, -1 or
-    /// `false` where they do not.
+    /// From a table with the columns `a`, `b` and `same`: two rows, and 1 or `true` where they belong together, 0, -1
+    /// or `false` where they do not.
     ///
     /// # Errors
     /// When the table cannot be read or a cell has another value. Rows are checked by [`Pairs::validate`].
