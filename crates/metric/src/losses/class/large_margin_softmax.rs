@@ -16,8 +16,8 @@ use std::f64::consts::PI;
 /// ```
 ///
 /// `psi` is continuous and falls from 1 to `1 - 2m`. No angle is computed: `cos(m angle)` is a polynomial of the
-/// cosine, and `k` counts the `cos(j pi / m)` above it. The paper mixes in the plain logit with a factor that it lowers during
-/// training; like pytorch-metric-learning this loss does not.
+/// cosine, and `k` counts the `cos(j pi / m)` above it. The paper mixes in the plain logit with a factor that it lowers
+/// during training; like pytorch-metric-learning this loss does not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LargeMarginSoftmax {
