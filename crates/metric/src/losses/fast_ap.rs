@@ -82,14 +82,14 @@ impl PairLoss for FastAp {
             // through the centre's own count, and through the running sums of all centres from it on.
             let (mut above, mut all, mut precision) = (0.0, 0.0, 0.0);
             let [mut own, mut through_positives, mut through_negatives] = [(); 3].map(|()| vec![0.0f64; bins + 1]);
-            for b in 0..=bins {
-                above += positive[b];
-                all += positive[b] + negative[b];
+            for (b, (near, far)) in positive.iter().zip(&negative).enumerate() {
+                above += near;
+                all += near + far;
                 if all > 0.0 {
-                    precision += positive[b] * above / all;
+                    precision += near * above / all;
                     own[b] = above / all;
-                    through_positives[b] = positive[b] * (all - above) / (all * all);
-                    through_negatives[b] = -positive[b] * above / (all * all);
+                    through_positives[b] = near * (all - above) / (all * all);
+                    through_negatives[b] = -near * above / (all * all);
                 }
             }
             for b in (0..bins).rev() {

@@ -125,6 +125,6 @@ impl PairLoss for Margin {
     }
 
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {
-        Ok(vec![self.term(on, triplets_or_all(on, tuples), |_| self.beta)])
+        Ok(vec![self.term(on, triplets_or_all(on, tuples), move |_| self.beta)])
     }
 }

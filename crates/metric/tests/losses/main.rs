@@ -3,6 +3,7 @@
 mod derivatives;
 mod goldens;
 mod laws;
+mod originals;
 mod worked;
 mod wrappers;
 
