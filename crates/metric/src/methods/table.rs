@@ -7,8 +7,8 @@ use crate::{
         LiftedStructure, Margin, MultiSimilarity, NPairs, NcaLoss, NtXent, PairLoss, Pnp, RankedList, SnrContrastive,
         ThresholdConsistentMargin, TripletMargin, TupletMargin,
         class::{
-            ArcFace, ClassLoss, CosFace, LargeMarginSoftmax, NormalizedSoftmax, ProxyAnchor, ProxyNca, SoftTriple,
-            SphereFace, SubCenterArcFace,
+            ArcFace, ClassLoss, CosFace, LargeMarginSoftmax, NormalizedSoftmax, P2sGrad, ProxyAnchor, ProxyNca,
+            SoftTriple, SphereFace, SubCenterArcFace,
         },
     },
     miner::{
@@ -118,6 +118,7 @@ losses! {
         LargeMarginSoftmax(LargeMarginSoftmax) =
             "large_margin_softmax", "SphereFace with weights of free length";
         NormalizedSoftmax(NormalizedSoftmax) = "normalized_softmax", "softmax over cosines to classes";
+        P2sGrad(P2sGrad) = "p2s_grad", "squared error of the cosines to classes";
         ProxyNca(ProxyNca) = "proxy_nca", "neighbourhood components against one proxy a class";
         ProxyAnchor(ProxyAnchor) = "proxy_anchor", "each proxy against all embeddings of the batch";
         SoftTriple(SoftTriple) = "soft_triple", "softmax over classes of several soft centres";

@@ -2,8 +2,8 @@
 
 use super::{Fixture, Rows, check_gradient, check_value, devices, evaluate, fan, tensor};
 use metric::losses::class::{
-    ArcFace, ClassHead, ClassLoss, CosFace, LargeMarginSoftmax, NormalizedSoftmax, ProxyAnchor, ProxyNca, SoftTriple,
-    SphereFace, SubCenterArcFace,
+    ArcFace, ClassHead, ClassLoss, CosFace, LargeMarginSoftmax, NormalizedSoftmax, P2sGrad, ProxyAnchor, ProxyNca,
+    SoftTriple, SphereFace, SubCenterArcFace,
 };
 use std::sync::Arc;
 
@@ -32,6 +32,21 @@ fn values_and_gradients_are_the_originals() {
             check_value(&name, value, golden.value);
             check_gradient(&name, &gradient, &golden.grad.concat());
         }
+    }
+}
+
+/// The fixture has no such loss: the value, the first entry of the gradient and the sum of the sizes of its entries, as
+/// pytorch-metric-learning 2.9.0 gives them on the fixture's embeddings and class weights.
+#[test]
+fn p2s_grad_is_the_original() {
+    let fixture = Fixture::read();
+    for device in devices() {
+        let weights = tensor(&fixture.class_weights, &device);
+        let head = ClassHead::with_weights(Arc::new(P2sGrad::default()), weights).unwrap();
+        let (value, gradient) = evaluate(&fixture.embeddings, &device, |x| head.forward(x, &fixture.labels).unwrap());
+        check_value("P2SGrad", value, 0.26282773347830873);
+        assert!((f64::from(gradient[0]) - 0.00011523329595536055).abs() < 1e-6, "{}", gradient[0]);
+        check_value("P2SGrad's gradient", gradient.iter().map(|g| g.abs()).sum(), 0.3551221411768719);
     }
 }
 

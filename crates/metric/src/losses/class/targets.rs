@@ -84,8 +84,12 @@ impl Targets {
 
     /// Cross-entropy of every row of the logits `[n, classes]` with its class, times the row's weight.
     pub(super) fn cross_entropy(&self, logits: Tensor<2>) -> Vec<Part> {
-        let n = self.labels.len();
-        let values: Tensor<1> = self.own(log_softmax(logits, 1)).neg().reshape([n]);
+        self.items(self.own(log_softmax(logits, 1)).neg())
+    }
+
+    /// One element a row, from its values `[n, 1]`, times the row's weight.
+    pub(super) fn items(&self, values: Tensor<2>) -> Vec<Part> {
+        let values: Tensor<1> = values.reshape([self.labels.len()]);
         let values = match self.weights() {
             Some(weights) => values * weights,
             None => values,
