@@ -28,6 +28,7 @@ const UNNORMALIZED: Distance = Distance::Euclidean { normalized: false, squared:
 struct Fixture {
     embeddings: Rows,
     labels: Vec<usize>,
+    class_weights: Rows,
     losses: HashMap<String, Golden>,
     miners: HashMap<String, Mined>,
     reference: Reference,

@@ -6,7 +6,7 @@ use metric::{
     Reducer,
     losses::{
         Angular, Circle, Contrastive, FastAp, GeneralizedLiftedStructure, Histogram, Instance, IntraPairVariance,
-        LiftedStructure, Margin, MultiSimilarity, NPairs, NcaLoss, NtXent, Penalty, Pnp, SupCon,
+        LiftedStructure, Manifold, Margin, MultiSimilarity, NPairs, NcaLoss, NtXent, Penalty, Pnp, SupCon,
         ThresholdConsistentMargin, TupletMargin,
     },
     miner::{BatchHardMiner, Miner},
@@ -138,4 +138,36 @@ fn a_second_batch_of_the_dynamic_soft_margin_is_the_originals() {
             check_value("the loss", got, wanted);
         }
     }
+}
+
+/// Value, first entry of the gradient by the embeddings, and the sums of sizes of both gradients. The original rounds its
+/// inverse to f32; these values are without that.
+#[test]
+fn the_manifold_loss_is_the_original() {
+    let Fixture { embeddings, class_weights, .. } = Fixture::read();
+    let assigned: Vec<usize> = (0..embeddings.len()).map(|i| i % 5).collect();
+    let cases = [
+        (1.0, 5e-4, [1.8947798826944255, 0.00019614170225920304, 0.039395647657590925, 0.015922068540541682]),
+        (0.5, 0.05, [2.4109483759088333, -0.000329161422737002, 0.028918874797294145, 0.010477103886217653]),
+        (0.0, 0.01, [1.5409429478761874, -9.164551861339964e-5, 0.007540548428037091, 0.002602610027782842]),
+    ];
+    for device in devices() {
+        for (context, margin, [value, first, sizes, of_proxies]) in cases {
+            let manifold = Manifold { proxies: 5, context, margin, ..Manifold::default() };
+            let head = manifold.with_proxies(tensor(&class_weights, &device)).unwrap();
+            let x = tensor(&embeddings, &device).require_grad();
+            let loss = head.forward(x.clone(), &assigned).unwrap();
+            let gradients = loss.backward();
+            check_value("the loss", loss.into_scalar::<f32>(), value);
+            let by_x = x.grad(&gradients).unwrap().try_into_vec_as::<f32>().unwrap();
+            let by_proxies = head.proxies().grad(&gradients).unwrap().try_into_vec_as::<f32>().unwrap();
+            let size = |gradient: &[f32]| gradient.iter().map(|g| f64::from(g.abs())).sum::<f64>();
+            assert!((f64::from(by_x[0]) - first).abs() < 1e-4 * sizes, "{context}: {}", by_x[0]);
+            assert!((size(&by_x) - sizes).abs() < 1e-3 * sizes, "{context}: {}", size(&by_x));
+            assert!((size(&by_proxies) - of_proxies).abs() < 1e-3 * of_proxies, "{context}: {}", size(&by_proxies));
+        }
+    }
+    let assigned = Manifold { proxies: 7, ..Manifold::default() }.assign(20, 3).unwrap();
+    assert!((0..7).all(|proxy| assigned.contains(&proxy)) && assigned.len() == 20);
+    assert!(Manifold::default().assign(49, 0).is_err(), "50 proxies");
 }
