@@ -109,7 +109,13 @@ impl LossMethod {
     }
 
     /// The loss `[1]` of embeddings `[n, d]`.
-    fn value(&self, head: Option<&ClassHead>, x: Tensor<2>, labels: &[usize]) -> Result<Tensor<1>, MetricError> {
+    fn value(
+        &self,
+        head: Option<&ClassHead>,
+        x: Tensor<2>,
+        labels: &[usize],
+        draw: u64,
+    ) -> Result<Tensor<1>, MetricError> {
         let LossTraining { loss, miner, distance, .. } = &self.training;
         match (head, loss.kind()) {
             (Some(head), _) => match miner {
@@ -117,13 +123,13 @@ impl LossMethod {
                 Some(miner) => {
                     let distance = distance.unwrap_or_default();
                     let on = Pairwise::new(distance, x.clone().detach(), labels, None)?;
-                    head.forward_mined(x, labels, &miner.miner().mine(&on)?)
+                    head.forward_mined(x, labels, &miner.miner().mine_at(&on, draw)?)
                 }
             },
             (None, LossKind::Pair(loss)) => {
                 let distance = distance.unwrap_or_else(|| loss.default_distance());
                 let on = Pairwise::new(distance, x, labels, None)?;
-                let tuples = miner.as_ref().map(|miner| miner.miner().mine(&on)).transpose()?;
+                let tuples = miner.as_ref().map(|miner| miner.miner().mine_at(&on, draw)).transpose()?;
                 loss.forward(&on, tuples.as_ref())
             }
             (None, LossKind::Class(_)) => Err(MetricError::Settings("a loss with class weights came without them")),
@@ -160,9 +166,11 @@ impl Method for LossMethod {
         (LossModel { encoder, head }, NoMemory::new())
     }
 
-    fn objective(&self, model: &LossModel, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
+    fn objective(&self, model: &LossModel, _: &mut NoMemory, batch: &Batch, progress: Progress) -> Objective {
         let embedding = model.encoder.forward(batch.concatenated()); // [n, d]
-        let loss = self.value(model.head(), embedding.clone(), &repeated_labels(batch));
+        // What a miner draws depends on the run and on the step.
+        let draw = progress.seed.rotate_left(32) ^ progress.step as u64;
+        let loss = self.value(model.head(), embedding.clone(), &repeated_labels(batch), draw);
         // What settings cannot rule out (a failing device, a loss on a distance that it is not defined for, a label
         // beyond the classes) has no other way out: a loss that is no number stops the run and names the step.
         let loss = loss.unwrap_or_else(|_| embedding.clone().sum().mul_scalar(f32::NAN));

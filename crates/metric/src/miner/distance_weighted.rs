@@ -1,4 +1,4 @@
-use super::Miner;
+use super::{Miner, seed_at};
 use crate::{MetricError, Pairwise, Triplet, Tuples};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -20,7 +20,7 @@ pub struct DistanceWeightedMiner {
     pub cutoff: f32,
     /// Negatives as far as this have no loss any more and are not drawn, above 0; 1.4.
     pub nonzero_loss_cutoff: f32,
-    /// Seed of the draw; give every step its own.
+    /// Seed of the draws; [`Miner::mine_at`] takes another draw at every step.
     pub seed: u64,
 }
 
@@ -75,5 +75,9 @@ impl Miner for DistanceWeightedMiner {
             }
         }
         Ok(Tuples::Triplets(triplets))
+    }
+
+    fn mine_at(&self, on: &Pairwise, step: u64) -> Result<Tuples, MetricError> {
+        Self { seed: seed_at(self.seed, step), ..*self }.mine(on)
     }
 }

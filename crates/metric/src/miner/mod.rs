@@ -43,6 +43,21 @@ pub trait Miner: Debug + Send + Sync {
     /// # Errors
     /// When a setting is out of range, the miner is not defined for this distance, or the device fails.
     fn mine(&self, on: &Pairwise) -> Result<Tuples, MetricError>;
+
+    /// The tuples of one step of a training run. Miners that draw take another draw at every step; all others give what
+    /// [`Miner::mine`] gives.
+    ///
+    /// # Errors
+    /// As [`Miner::mine`].
+    fn mine_at(&self, on: &Pairwise, step: u64) -> Result<Tuples, MetricError> {
+        let _ = step;
+        self.mine(on)
+    }
+}
+
+/// The seed of a step: neighbouring seeds and steps share none.
+fn seed_at(seed: u64, step: u64) -> u64 {
+    seed ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15) // an odd number, so that no two steps meet
 }
 
 #[cfg(test)]

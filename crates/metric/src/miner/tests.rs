@@ -167,6 +167,8 @@ fn the_uniform_histogram_draws_as_much_of_every_bin() {
     assert_eq!(near, 40);
     assert_eq!(miner.mine(&p).unwrap(), tuples, "the same seed");
     assert_ne!(UniformHistogramMiner { seed: 1, ..miner }.mine(&p).unwrap(), tuples, "another seed");
+    assert_eq!(miner.mine_at(&p, 0).unwrap(), tuples, "the first step");
+    assert_ne!(miner.mine_at(&p, 1).unwrap(), tuples, "another step");
 }
 
 #[test]
@@ -201,6 +203,7 @@ fn every_miner_gives_tuples_of_the_right_labels() {
         assert!(negative.iter().all(|x| labels[x.anchor as usize] != labels[x.other as usize]), "{miner:?}");
         let report = MiningReport::new(&p, &tuples).unwrap();
         assert_eq!(report.tuples, tuples.len());
+        assert_eq!(miner.mine_at(&p, 0).unwrap(), tuples, "{miner:?}");
         assert_eq!(report.positive.count, positive.len());
         let DistanceStatistics { mean, least, most, .. } = report.positive;
         assert!(least <= mean + 1e-9 && mean <= most + 1e-9, "{miner:?}");

@@ -1,4 +1,4 @@
-use super::Miner;
+use super::{Miner, seed_at};
 use crate::{MetricError, Pair, Pairwise, Tuples, tuples::pairs_or_all};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -17,7 +17,7 @@ pub struct UniformHistogramMiner {
     pub positives_per_bin: usize,
     /// Negative pairs drawn of each bin; 10.
     pub negatives_per_bin: usize,
-    /// Seed of the draw; give every step its own.
+    /// Seed of the draws; [`Miner::mine_at`] takes another draw at every step.
     pub seed: u64,
 }
 
@@ -60,5 +60,9 @@ impl Miner for UniformHistogramMiner {
         let positive = self.draw(on, &positive, self.positives_per_bin, &mut rng);
         let negative = self.draw(on, &negative, self.negatives_per_bin, &mut rng);
         Ok(Tuples::Pairs { positive, negative })
+    }
+
+    fn mine_at(&self, on: &Pairwise, step: u64) -> Result<Tuples, MetricError> {
+        Self { seed: seed_at(self.seed, step), ..*self }.mine(on)
     }
 }
