@@ -114,6 +114,14 @@ impl Reducer {
         }
     }
 
+    /// The same for a loss that says nothing to divide by.
+    ///
+    /// # Errors
+    /// As [`Reducer::validate`], and when this is [`Reducer::Divisor`].
+    pub fn validate_without_divisor(&self) -> Result<(), MetricError> {
+        if *self == Self::Divisor { Err(MetricError::NoDivisor) } else { self.validate() }
+    }
+
     /// The weight of every element; they depend on `values` only through which elements are selected. A value that is
     /// no number is always selected, so that it reaches the loss.
     ///
@@ -230,6 +238,7 @@ mod tests {
         }
         let of = Elements::items(&[0, 1, 2, 0]);
         assert_eq!(Reducer::Divisor.weights(&VALUES, &of), Err(MetricError::NoDivisor));
+        assert_eq!(Reducer::Divisor.validate_without_divisor(), Err(MetricError::NoDivisor));
         let weights = Reducer::ClassWeighted { weights: vec![1.0, 1.0] };
         assert_eq!(weights.weights(&VALUES, &of), Err(MetricError::ClassWeight { class: 2, classes: 2 }));
     }

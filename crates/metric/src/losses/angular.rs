@@ -44,7 +44,7 @@ impl PairLoss for Angular {
     fn validate(&self) -> Result<(), MetricError> {
         let alpha = self.alpha;
         MetricError::check(alpha > 0.0 && alpha < 90.0, "alpha", "in (0, 90) degrees", alpha.into())?;
-        self.reducer.validate()
+        self.reducer.validate_without_divisor()
     }
 
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {

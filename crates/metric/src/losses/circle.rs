@@ -43,7 +43,7 @@ impl PairLoss for Circle {
     fn validate(&self) -> Result<(), MetricError> {
         MetricError::check((0.0..=1.0).contains(&self.margin), "margin", "in [0, 1]", self.margin.into())?;
         MetricError::positive("gamma", self.gamma.into())?;
-        self.reducer.validate()
+        self.reducer.validate_without_divisor()
     }
 
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {

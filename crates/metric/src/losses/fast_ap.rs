@@ -57,7 +57,7 @@ impl PairLoss for FastAp {
 
     fn validate(&self) -> Result<(), MetricError> {
         MetricError::check(self.bins >= 1, "bins", "at least 1", self.bins as f64)?;
-        self.reducer.validate()
+        self.reducer.validate_without_divisor()
     }
 
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {

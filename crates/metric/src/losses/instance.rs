@@ -39,7 +39,7 @@ impl PairLoss for Instance {
 
     fn validate(&self) -> Result<(), MetricError> {
         MetricError::positive("gamma", self.gamma.into())?;
-        self.reducer.validate()
+        self.reducer.validate_without_divisor()
     }
 
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {

@@ -69,7 +69,7 @@ impl PairLoss for IntraPairVariance {
     fn validate(&self) -> Result<(), MetricError> {
         MetricError::not_negative("positive_slack", self.positive_slack.into())?;
         MetricError::not_negative("negative_slack", self.negative_slack.into())?;
-        self.reducer.validate()
+        self.reducer.validate_without_divisor()
     }
 
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {

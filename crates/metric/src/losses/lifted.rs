@@ -59,7 +59,7 @@ impl PairLoss for LiftedStructure {
     fn validate(&self) -> Result<(), MetricError> {
         MetricError::finite("positive_margin", self.positive_margin.into())?;
         MetricError::finite("negative_margin", self.negative_margin.into())?;
-        self.reducer.validate()
+        self.reducer.validate_without_divisor()
     }
 
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {

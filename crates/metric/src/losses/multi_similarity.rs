@@ -43,7 +43,7 @@ impl PairLoss for MultiSimilarity {
         MetricError::positive("alpha", self.alpha.into())?;
         MetricError::positive("beta", self.beta.into())?;
         MetricError::finite("base", self.base.into())?;
-        self.reducer.validate()
+        self.reducer.validate_without_divisor()
     }
 
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {

@@ -37,7 +37,7 @@ impl PairLoss for NcaLoss {
 
     fn validate(&self) -> Result<(), MetricError> {
         MetricError::positive("scale", self.scale.into())?;
-        self.reducer.validate()
+        self.reducer.validate_without_divisor()
     }
 
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {

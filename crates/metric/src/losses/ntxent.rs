@@ -38,7 +38,7 @@ impl PairLoss for NtXent {
 
     fn validate(&self) -> Result<(), MetricError> {
         MetricError::positive("temperature", self.temperature)?;
-        self.reducer.validate()
+        self.reducer.validate_without_divisor()
     }
 
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {

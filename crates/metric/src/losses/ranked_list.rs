@@ -74,7 +74,7 @@ impl PairLoss for RankedList {
         MetricError::check((0.0..=1.0).contains(&imbalance), "imbalance", "in [0, 1]", imbalance.into())?;
         MetricError::not_negative("positive_temperature", self.positive_temperature.into())?;
         MetricError::not_negative("negative_temperature", self.negative_temperature.into())?;
-        self.reducer.validate()
+        self.reducer.validate_without_divisor()
     }
 
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {

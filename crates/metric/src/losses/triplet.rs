@@ -92,7 +92,7 @@ impl PairLoss for TripletMargin {
 
     fn validate(&self) -> Result<(), MetricError> {
         MetricError::finite("margin", self.margin.into())?;
-        self.reducer.validate()
+        self.reducer.validate_without_divisor()
     }
 
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {

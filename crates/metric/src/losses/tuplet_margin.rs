@@ -43,7 +43,7 @@ impl PairLoss for TupletMargin {
         let margin = self.margin;
         MetricError::check((0.0..=90.0).contains(&margin), "margin", "in [0, 90] degrees", margin.into())?;
         MetricError::positive("scale", self.scale.into())?;
-        self.reducer.validate()
+        self.reducer.validate_without_divisor()
     }
 
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {

@@ -211,6 +211,7 @@ fn losses_refuse_what_they_are_not_defined_for() {
     assert!(matches!(refused(EUCLIDEAN, &RankedList::default(), Some(&outside)), MetricError::Tuple { .. }));
     let divided = Contrastive { reducer: Reducer::Divisor, ..Contrastive::default() };
     assert_eq!(refused(EUCLIDEAN, &divided, None), MetricError::NoDivisor);
+    assert_eq!(divided.validate(), Err(MetricError::NoDivisor), "before anything is computed");
     let weighted = Contrastive { reducer: Reducer::ClassWeighted { weights: vec![1.0] }, ..Contrastive::default() };
     assert_eq!(refused(EUCLIDEAN, &weighted, None), MetricError::ClassWeight { class: 1, classes: 1 });
     let cold = NtXent { temperature: 0.0, ..NtXent::default() };
