@@ -13,9 +13,9 @@ use contrastive::{
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use metric::{
-    Distance, Pairwise, Reducer,
-    losses::{Contrastive, SupCon, TripletMargin},
-    miner::{BatchHardMiner, Miner, TripletKind, TripletMarginMiner},
+    Pairwise, Reducer,
+    losses::{Contrastive, MultiSimilarity, PairLoss, SupCon, TripletMargin},
+    miner::{BatchHardMiner, Miner, MultiSimilarityMiner, TripletKind, TripletMarginMiner},
 };
 use std::time::Duration;
 
@@ -27,25 +27,21 @@ const PER_CLASS: usize = 4;
 const QUEUE: usize = 4096;
 /// FaceNet's margin.
 const MARGIN: f32 = 0.2;
-const TRIPLET: TripletMargin = TripletMargin { margin: MARGIN, smooth: false, reducer: Reducer::AverageNonZero };
+const TRIPLET: TripletMargin =
+    TripletMargin { margin: MARGIN, smooth: false, swap: false, reducer: Reducer::AverageNonZero };
 const SEMI_HARD: TripletMarginMiner = TripletMarginMiner { margin: MARGIN, kind: TripletKind::SemiHard };
 /// SimCLR's and MoCo's temperature in this workspace.
 const TEMPERATURE: f64 = 0.2;
 
 type Loss = fn(&Case) -> Tensor<1>;
 
-const LOSSES: [(&str, Loss); 7] = [
-    ("triplet_all", |case| TRIPLET.forward(&case.pairwise(), None)),
-    ("triplet_semihard", |case| {
-        let pairwise = case.pairwise();
-        TRIPLET.forward(&pairwise, Some(&SEMI_HARD.mine(&pairwise)))
-    }),
-    ("triplet_batch_hard", |case| {
-        let pairwise = case.pairwise();
-        TRIPLET.forward(&pairwise, Some(&BatchHardMiner.mine(&pairwise)))
-    }),
-    ("contrastive", |case| Contrastive::default().forward(&case.pairwise())),
-    ("supcon", |case| SupCon::default().forward(case.embeddings.clone(), &case.labels).expect("every row has a label")),
+const LOSSES: [(&str, Loss); 8] = [
+    ("triplet_all", |case| case.value(&TRIPLET, None)),
+    ("triplet_semihard", |case| case.value(&TRIPLET, Some(&SEMI_HARD))),
+    ("triplet_batch_hard", |case| case.value(&TRIPLET, Some(&BatchHardMiner))),
+    ("contrastive", |case| case.value(&Contrastive::default(), None)),
+    ("supcon", |case| case.value(&SupCon::default(), None)),
+    ("multi_similarity", |case| case.value(&MultiSimilarity::default(), Some(&MultiSimilarityMiner::default()))),
     ("nt_xent", |case| nt_xent(case.embeddings.clone(), case.other_view.clone(), TEMPERATURE)),
     ("info_nce", |case| info_nce(case.embeddings.clone(), case.keys.clone(), case.queue.clone(), TEMPERATURE)),
 ];
@@ -74,8 +70,12 @@ impl Case {
         }
     }
 
-    fn pairwise(&self) -> Pairwise {
-        Pairwise::new(Distance::default(), self.embeddings.clone(), &self.labels, None).expect("every row has a label")
+    /// A loss on its own distance, over what a miner chooses or over every tuple.
+    fn value(&self, loss: &dyn PairLoss, miner: Option<&dyn Miner>) -> Tensor<1> {
+        let pairwise = Pairwise::new(loss.default_distance(), self.embeddings.clone(), &self.labels, None)
+            .expect("every row has a label");
+        let tuples = miner.map(|miner| miner.mine(&pairwise).expect("the miner takes this distance"));
+        loss.forward(&pairwise, tuples.as_ref()).expect("the loss takes this distance")
     }
 
     fn gradient(&self, loss: Loss) -> Tensor<2> {

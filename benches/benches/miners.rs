@@ -3,8 +3,8 @@
 use benches::{balanced_labels, random_embeddings, to_tensor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use metric::{
-    Distance, Pairwise,
-    miner::{BatchHardMiner, Miner, Triplet, TripletKind, TripletMarginMiner, all_triplets},
+    Distance, Pairwise, Tuples,
+    miner::{BatchHardMiner, Miner, MultiSimilarityMiner, TripletKind, TripletMarginMiner},
 };
 use nearfar_core::backend::Backend;
 use std::time::Duration;
@@ -14,18 +14,23 @@ const SIZES: [(usize, usize); 3] = [(64, 128), (256, 128), (1024, 128)];
 /// Images of a class in a batch, as the triplet method draws them by default.
 const PER_CLASS: usize = 4;
 
-type Mine = fn(&Pairwise) -> Vec<Triplet>;
+type Mine = fn(&Pairwise) -> Tuples;
 
-const MINERS: [(&str, Mine); 5] = [
-    ("batch_hard", |pairwise| BatchHardMiner.mine(pairwise)),
+const MINERS: [(&str, Mine); 6] = [
+    ("batch_hard", |pairwise| mined(&BatchHardMiner, pairwise)),
+    ("multi_similarity", |pairwise| mined(&MultiSimilarityMiner::default(), pairwise)),
     ("within_margin", |pairwise| by_margin(pairwise, TripletKind::All)),
     ("hard", |pairwise| by_margin(pairwise, TripletKind::Hard)),
     ("semi_hard", |pairwise| by_margin(pairwise, TripletKind::SemiHard)),
-    ("every_triplet", all_triplets),
+    ("every_triplet", Tuples::all_triplets),
 ];
 
-fn by_margin(pairwise: &Pairwise, kind: TripletKind) -> Vec<Triplet> {
-    TripletMarginMiner { kind, ..TripletMarginMiner::default() }.mine(pairwise)
+fn mined(miner: &dyn Miner, pairwise: &Pairwise) -> Tuples {
+    miner.mine(pairwise).expect("the miner takes this distance")
+}
+
+fn by_margin(pairwise: &Pairwise, kind: TripletKind) -> Tuples {
+    mined(&TripletMarginMiner { kind, ..TripletMarginMiner::default() }, pairwise)
 }
 
 fn pairwise(batch: usize, dimension: usize) -> Pairwise {

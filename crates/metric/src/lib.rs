@@ -5,13 +5,13 @@
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
-//! use metric::{Distance, Pairwise, losses::TripletMargin, miner::{Miner, TripletMarginMiner}};
+//! use metric::{Distance, Pairwise, losses::{PairLoss, TripletMargin}, miner::{Miner, TripletMarginMiner}};
 //!
 //! let device = Device::flex().autodiff();
 //! let embeddings = Tensor::<2>::from_data([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.2, 0.8]], &device).require_grad();
 //! let pairwise = Pairwise::new(Distance::default(), embeddings.clone(), &[0, 0, 1, 1], None)?;
-//! let triplets = TripletMarginMiner::default().mine(&pairwise);
-//! let loss = TripletMargin::default().forward(&pairwise, Some(&triplets));
+//! let triplets = TripletMarginMiner::default().mine(&pairwise)?;
+//! let loss = TripletMargin::default().forward(&pairwise, Some(&triplets))?;
 //! let gradient = embeddings.grad(&loss.backward());
 //! assert!(gradient.is_some());
 //! # Ok::<(), metric::MetricError>(())
@@ -29,8 +29,12 @@ pub mod methods;
 pub mod miner;
 mod pairwise;
 mod reducer;
+pub mod regularizer;
+mod tuples;
+pub mod weak;
 
 pub use distance::Distance;
 pub use error::MetricError;
 pub use pairwise::Pairwise;
-pub use reducer::Reducer;
+pub use reducer::{Anchors, ElementKind, Elements, Reducer};
+pub use tuples::{Pair, Triplet, Tuples};

@@ -14,34 +14,70 @@ pub struct Pairwise {
     labels: Vec<usize>,
     reference_labels: Vec<usize>,
     distance: Distance,
-    same: bool,
+    embeddings: Tensor<2>,
+    references: Option<Tensor<2>>,
+    /// The column of embedding 0, if the references hold the embeddings themselves; the others follow it.
+    own: Option<usize>,
 }
 
 impl Pairwise {
     /// Distances of `embeddings [n, d]` to `references [m, d]`, or to themselves: then an item is never its own pair.
     ///
     /// # Errors
-    /// When labels do not number the rows, dimensions differ, or the device fails.
+    /// When labels do not number the rows, dimensions differ, the distance's settings are out of range, or the device
+    /// fails.
     pub fn new(
         distance: Distance,
         embeddings: Tensor<2>,
         labels: &[usize],
         references: Option<(Tensor<2>, &[usize])>,
     ) -> Result<Self, MetricError> {
+        let own = if references.is_none() { Some(0) } else { None };
+        Self::with_own(distance, embeddings, labels, references, own)
+    }
+
+    /// Distances of `embeddings [n, d]` to a memory `[m, d]` whose last `n` rows are copies of the embeddings: no item
+    /// is paired with its copy.
+    ///
+    /// # Errors
+    /// As [`Pairwise::new`], and when the memory has fewer rows than the batch.
+    pub fn in_memory(
+        distance: Distance,
+        embeddings: Tensor<2>,
+        labels: &[usize],
+        memory: Tensor<2>,
+        memory_labels: &[usize],
+    ) -> Result<Self, MetricError> {
+        let (batch, capacity) = (labels.len(), memory_labels.len());
+        let own = capacity.checked_sub(batch).ok_or(MetricError::Memory { batch, capacity })?;
+        Self::with_own(distance, embeddings, labels, Some((memory, memory_labels)), Some(own))
+    }
+
+    fn with_own(
+        distance: Distance,
+        embeddings: Tensor<2>,
+        labels: &[usize],
+        references: Option<(Tensor<2>, &[usize])>,
+        own: Option<usize>,
+    ) -> Result<Self, MetricError> {
+        distance.validate()?;
         let [rows, cols] = embeddings.dims();
         if rows != labels.len() {
             return Err(MetricError::Labels { what: "embeddings", rows, labels: labels.len() });
         }
-        let same = references.is_none();
-        let (references, reference_labels) = references.unwrap_or_else(|| (embeddings.clone(), labels));
-        let [m, d] = references.dims();
+        let (references, reference_labels) = match references {
+            Some((references, labels)) => (Some(references), labels),
+            None => (None, labels),
+        };
+        let columns = references.as_ref().unwrap_or(&embeddings).clone();
+        let [m, d] = columns.dims();
         if m != reference_labels.len() {
             return Err(MetricError::Labels { what: "references", rows: m, labels: reference_labels.len() });
         }
         if d != cols {
             return Err(MetricError::Dimensions { embeddings: cols, references: d });
         }
-        let tensor = distance.matrix(embeddings, references); // [n, m]
+        let tensor = distance.matrix(embeddings.clone(), columns); // [n, m]
         let values =
             tensor.clone().detach().try_into_vec_as::<f32>().map_err(|e| MetricError::Device(e.to_string()))?;
         let values = Matrix::new(values, rows, m).expect("a matrix tensor has rows x columns values");
@@ -51,8 +87,15 @@ impl Pairwise {
             labels: labels.to_vec(),
             reference_labels: reference_labels.to_vec(),
             distance,
-            same,
+            embeddings,
+            references,
+            own,
         })
+    }
+
+    /// The distances among the references, labels as theirs.
+    pub(crate) fn among_references(&self) -> Result<Self, MetricError> {
+        Self::new(self.distance, self.reference_tensor(), &self.reference_labels, None)
     }
 
     /// The distances, row = embedding, column = reference.
@@ -75,6 +118,44 @@ impl Pairwise {
         self.labels.len()
     }
 
+    /// Number of references; of embeddings where they are compared with themselves.
+    pub fn references(&self) -> usize {
+        self.reference_labels.len()
+    }
+
+    /// Length of an embedding.
+    pub fn dimension(&self) -> usize {
+        self.embeddings.dims()[1]
+    }
+
+    /// The class of every embedding.
+    pub fn labels(&self) -> &[usize] {
+        &self.labels
+    }
+
+    /// The class of every reference.
+    pub fn reference_labels(&self) -> &[usize] {
+        &self.reference_labels
+    }
+
+    /// Whether the embeddings are compared with themselves, so that row and column `i` are the same item.
+    pub fn is_square(&self) -> bool {
+        self.references.is_none()
+    }
+
+    /// The column that is the anchor itself, which is no pair of its own.
+    pub fn own_column(&self, anchor: usize) -> Option<usize> {
+        self.own.map(|first| first + anchor)
+    }
+
+    pub(crate) fn embedding_tensor(&self) -> Tensor<2> {
+        self.embeddings.clone()
+    }
+
+    pub(crate) fn reference_tensor(&self) -> Tensor<2> {
+        self.references.as_ref().unwrap_or(&self.embeddings).clone()
+    }
+
     /// References with the anchor's label, the anchor itself aside, in order.
     pub fn positives(&self, anchor: usize) -> impl Iterator<Item = usize> + '_ {
         let label = self.labels[anchor];
@@ -88,7 +169,7 @@ impl Pairwise {
     }
 
     fn columns(&self, anchor: usize, keep: impl Fn(usize) -> bool + 'static) -> impl Iterator<Item = usize> + '_ {
-        let skip = if self.same { anchor } else { usize::MAX };
+        let skip = self.own_column(anchor).unwrap_or(usize::MAX);
         self.reference_labels.iter().enumerate().filter(move |(j, l)| *j != skip && keep(**l)).map(|(j, _)| j)
     }
 

@@ -1,27 +1,38 @@
 //! Labelled data in memory, readers, splits and samplers.
 //!
 //! A [`Source`] comes from [`catalog::open`], by the name of a set that ships or by a path: IDX files, CIFAR batches,
-//! image folders, CSV tables. [`split`] divides it, [`Shuffled`] and [`MPerClass`] put its items into batches. Nothing
-//! here writes or prints, and every draw is fixed by its seed.
+//! image folders, CSV tables. [`split`] divides it; [`Shuffled`], [`MPerClass`], [`Hierarchical`], [`CrossGroups`] and
+//! [`FixedTuples`] put its items into batches, and a [`SamplerReport`] says what they visit. Nothing here writes or
+//! prints, and every draw is fixed by its seed.
 
 mod bytes;
 pub mod catalog;
 mod cifar;
+mod columns;
+mod cross_groups;
 mod csv;
 mod dataset;
 mod decode;
 mod error;
+mod fixed_tuples;
 mod folder;
+mod hierarchical;
 mod idx;
 mod random;
 mod resize;
 mod sampler;
+mod sampler_report;
 pub mod split;
 
+pub use columns::named_columns;
+pub use cross_groups::CrossGroups;
 pub use dataset::{Dataset, Inputs, Shape};
 pub use error::DataError;
+pub use fixed_tuples::FixedTuples;
 pub use folder::IMAGE_EXTENSIONS;
+pub use hierarchical::Hierarchical;
 pub use sampler::{MPerClass, Shuffled};
+pub use sampler_report::SamplerReport;
 
 /// The parts in which a data set comes.
 #[derive(Clone, Debug, PartialEq)]

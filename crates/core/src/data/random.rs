@@ -10,6 +10,12 @@ pub(super) enum Purpose {
     Shuffled,
     /// Order of classes and of their items.
     PerClass,
+    /// Order of super classes, of their classes and of their items.
+    Hierarchical,
+    /// Order of classes, of their groups and of their items.
+    CrossGroups,
+    /// Order of a pass over given tuples.
+    FixedTuples,
     /// Items of one class that go into a part.
     Split,
     /// Classes that are never trained on.
@@ -23,6 +29,9 @@ impl Purpose {
         u64::from_le_bytes(match self {
             Self::Shuffled => *b"shuffled",
             Self::PerClass => *b"perclass",
+            Self::Hierarchical => *b"hierarch",
+            Self::CrossGroups => *b"crossgrp",
+            Self::FixedTuples => *b"fixtuple",
             Self::Split => *b"splitset",
             Self::Unseen => *b"unseenof",
         })

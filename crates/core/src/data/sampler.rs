@@ -133,20 +133,20 @@ impl MPerClass {
 }
 
 /// Cards dealt without replacement and shuffled anew when they run out.
-struct Deck {
+pub(super) struct Deck {
     cards: Vec<usize>,
     groups: Option<Arc<[usize]>>,
     next: usize,
 }
 
 impl Deck {
-    fn new(cards: Vec<usize>, groups: Option<Arc<[usize]>>) -> Self {
+    pub(super) fn new(cards: Vec<usize>, groups: Option<Arc<[usize]>>) -> Self {
         let next = cards.len();
         Self { cards, groups, next }
     }
 
     /// `count` cards, all different while there are enough.
-    fn draw(&mut self, count: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
+    pub(super) fn draw(&mut self, count: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
         let mut drawn: Vec<usize> = Vec::with_capacity(count);
         while drawn.len() < count {
             if self.next == self.cards.len() {

@@ -1,6 +1,5 @@
-use crate::{MetricError, Pairwise, Reducer};
-use burn::tensor::Tensor;
-use nearfar_core::matrix::Matrix;
+use super::{PairLoss, Term, math::hinge};
+use crate::{Distance, MetricError, Pairwise, Reducer, Tuples, tuples::pairs_or_all};
 use serde::{Deserialize, Serialize};
 
 /// The contrastive loss of Siamese networks (Hadsell, Chopra and LeCun, 2006), in pytorch-metric-learning's form:
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// ```
 ///
 /// The hinge is not squared; the two kinds are reduced apart and added. For a similarity both hinges turn around.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Contrastive {
     /// Positives nearer than this cost nothing; 0 there (1 for cosine).
@@ -27,52 +26,32 @@ impl Default for Contrastive {
     }
 }
 
-impl Contrastive {
-    /// Checks both margins.
-    ///
-    /// # Errors
-    /// When one is not finite.
-    pub fn validate(&self) -> Result<(), MetricError> {
-        MetricError::check(self.positive_margin.is_finite(), "positive_margin", "finite", self.positive_margin.into())?;
-        MetricError::check(self.negative_margin.is_finite(), "negative_margin", "finite", self.negative_margin.into())
+impl PairLoss for Contrastive {
+    fn default_distance(&self) -> Distance {
+        Distance::default()
     }
 
-    /// The loss `[1]` over every pair of the batch. A batch without pairs gives zero and keeps its graph.
-    pub fn forward(&self, pairwise: &Pairwise) -> Tensor<1> {
-        let sign = pairwise.sign();
-        let values = pairwise.values();
-        let mut gradient = Matrix::zeros(values.rows(), values.cols());
-        let mut total = 0.0f64;
-        for positive in [true, false] {
-            let (mut sum, mut pairs, mut active) = (0.0f64, 0, Vec::new());
-            for i in 0..values.rows() {
-                let row = values.row(i);
-                let mut visit = |j: usize| {
-                    let cost = if positive {
-                        sign * (row[j] - self.positive_margin)
-                    } else {
-                        sign * (self.negative_margin - row[j])
-                    };
-                    pairs += 1;
-                    // A NaN must reach the loss.
-                    if cost > 0.0 || cost.is_nan() {
-                        sum += f64::from(cost);
-                        active.push((i, j));
-                    }
-                };
-                if positive {
-                    pairwise.positives(i).for_each(&mut visit);
-                } else {
-                    pairwise.negatives(i).for_each(&mut visit);
-                }
-            }
-            let scale = self.reducer.scale(pairs, active.len());
-            let slope = if positive { sign * scale } else { -sign * scale };
-            for (i, j) in active {
-                gradient.row_mut(i)[j] = slope;
-            }
-            total += sum * f64::from(scale);
-        }
-        pairwise.objective(total as f32, gradient)
+    fn reducer(&self) -> &Reducer {
+        &self.reducer
+    }
+
+    fn validate(&self) -> Result<(), MetricError> {
+        MetricError::finite("positive_margin", self.positive_margin.into())?;
+        MetricError::finite("negative_margin", self.negative_margin.into())?;
+        self.reducer.validate_without_divisor()
+    }
+
+    fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {
+        let [positive, negative] = pairs_or_all(on, tuples);
+        let sign = on.sign();
+        let too_far = move |d: f32| {
+            let (cost, slope) = hinge(sign * (d - self.positive_margin));
+            (cost, sign * slope)
+        };
+        let too_near = move |d: f32| {
+            let (cost, slope) = hinge(sign * (self.negative_margin - d));
+            (cost, -sign * slope)
+        };
+        Ok(vec![Term::pairs(on, positive, too_far), Term::pairs(on, negative, too_near)])
     }
 }

@@ -1,6 +1,5 @@
-use crate::MetricError;
-use burn::tensor::Tensor;
-use nearfar_core::similarity::{cross_entropy, normalize_rows, same_label_positives};
+use super::{PairLoss, Sets, Term, math::log_sum_exp};
+use crate::{Distance, MetricError, Pairwise, Reducer, Tuples};
 use serde::{Deserialize, Serialize};
 
 /// The supervised contrastive loss (Khosla et al., 2020), its `L_out`: the mean over positives stands outside the log.
@@ -9,41 +8,54 @@ use serde::{Deserialize, Serialize};
 /// L_a = - mean over positives p of log( exp(s_ap / t) / sum over j != a of exp(s_aj / t) )
 /// ```
 ///
-/// `s` are cosine similarities. The value is the mean over anchors that have a positive, without the factor
-/// `t / t_base` of the authors' code, which scales it by 1/0.07 times `t`. Other positives are in the denominator.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// `s` are cosine similarities, or negated distances. The value is the mean over anchors that have a positive, without
+/// the factor `t / t_base` of the authors' code, which scales it by 1/0.07 times `t`. Other positives are in the
+/// denominator. A batch of positives only is valued like any other; pytorch-metric-learning makes it zero.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SupCon {
     /// Temperature, > 0; 0.1 in the paper and in pytorch-metric-learning.
     pub temperature: f64,
+    /// How anchors become one number; those without a positive are zero.
+    pub reducer: Reducer,
 }
 
 impl Default for SupCon {
     fn default() -> Self {
-        Self { temperature: 0.1 }
+        Self { temperature: 0.1, reducer: Reducer::AverageNonZero }
     }
 }
 
-impl SupCon {
-    /// Checks the temperature.
-    ///
-    /// # Errors
-    /// When it is not above zero.
-    pub fn validate(&self) -> Result<(), MetricError> {
-        let t = self.temperature;
-        MetricError::check(t.is_finite() && t > 0.0, "temperature", "a finite number above 0", t)
+impl PairLoss for SupCon {
+    fn default_distance(&self) -> Distance {
+        Distance::Cosine
     }
 
-    /// The loss `[1]` of embeddings `[n, d]`. Anchors without a positive are left out; without any anchor it is zero
-    /// and keeps the graph.
-    ///
-    /// # Errors
-    /// When labels do not number the rows.
-    pub fn forward(&self, embeddings: Tensor<2>, labels: &[usize]) -> Result<Tensor<1>, MetricError> {
-        let [n, _] = embeddings.dims();
-        if n != labels.len() {
-            return Err(MetricError::Labels { what: "embeddings", rows: n, labels: labels.len() });
-        }
-        Ok(cross_entropy(normalize_rows(embeddings), None, &same_label_positives(labels), self.temperature))
+    fn reducer(&self) -> &Reducer {
+        &self.reducer
+    }
+
+    fn validate(&self) -> Result<(), MetricError> {
+        MetricError::positive("temperature", self.temperature)?;
+        self.reducer.validate_without_divisor()
+    }
+
+    fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {
+        let scale = -f64::from(on.sign()) / self.temperature;
+        let logit = move |d: f32| scale * f64::from(d);
+        Ok(vec![Term::items(on, &Sets::distinct(on, tuples), |row, slopes| {
+            if row.positive.is_empty() {
+                return Some(0.0);
+            }
+            let all = log_sum_exp(row.positives().chain(row.negatives()).map(logit));
+            let share = 1.0 / row.positive.len() as f64;
+            for &j in row.positive.iter().chain(row.negative) {
+                slopes[j as usize] += (scale * (logit(row.distances[j as usize]) - all).exp()) as f32;
+            }
+            for &p in row.positive {
+                slopes[p as usize] -= (scale * share) as f32;
+            }
+            Some(all - share * row.positives().map(logit).sum::<f64>())
+        })])
     }
 }

@@ -1,10 +1,14 @@
-use crate::{
-    MetricError, Pairwise, Reducer,
-    miner::{Triplet, all_triplets},
+use super::{
+    Gradient, PairLoss, Term,
+    math::{hinge, softplus},
 };
-use burn::tensor::Tensor;
-use nearfar_core::matrix::Matrix;
+use crate::{
+    Distance, MetricError, Pairwise, Reducer, Tuples,
+    reducer::ElementKind,
+    tuples::{Triplet, triplets_or_all},
+};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// The triplet margin loss (Schroff, Kalenichenko and Philbin, 2015; Weinberger and Saul, 2009):
 ///
@@ -12,73 +16,94 @@ use serde::{Deserialize, Serialize};
 /// [d(anchor, positive) - d(anchor, negative) + margin]+
 /// ```
 ///
-/// or, with `smooth`, `log(1 + exp(...))` of the same (Hermans et al., 2017).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// or, with `smooth`, `log(1 + exp(...))` of the same (Hermans et al., 2017). With `swap` the nearer of
+/// `d(anchor, negative)` and `d(positive, negative)` counts (Balntas et al., 2016); where references are separate, the
+/// second one is a distance among references. pytorch-metric-learning takes a wrong row there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TripletMargin {
     /// How much nearer the positive must be, finite. 0.05 in pytorch-metric-learning, 0.2 in FaceNet.
     pub margin: f32,
     /// Softplus in place of the hinge.
     pub smooth: bool,
+    /// The negative may be compared with the positive instead of the anchor.
+    pub swap: bool,
     /// How triplets become one number.
     pub reducer: Reducer,
 }
 
 impl Default for TripletMargin {
     fn default() -> Self {
-        Self { margin: 0.05, smooth: false, reducer: Reducer::AverageNonZero }
+        Self { margin: 0.05, smooth: false, swap: false, reducer: Reducer::AverageNonZero }
     }
 }
 
 impl TripletMargin {
-    /// Checks the margin.
-    ///
-    /// # Errors
-    /// When it is not finite.
-    pub fn validate(&self) -> Result<(), MetricError> {
-        MetricError::check(self.margin.is_finite(), "margin", "finite", self.margin.into())
-    }
-
-    /// The loss `[1]` over `triplets`, or over every triplet of the batch. No triplets give zero and keep the graph.
-    pub fn forward(&self, pairwise: &Pairwise, triplets: Option<&[Triplet]>) -> Tensor<1> {
-        let all;
-        let triplets = match triplets {
-            Some(triplets) => triplets,
-            None => {
-                all = all_triplets(pairwise);
-                &all
-            }
-        };
-        let sign = pairwise.sign();
-        let values = pairwise.values();
-        let mut gradient = Matrix::zeros(values.rows(), values.cols());
-        let (mut sum, mut non_zero) = (0.0f64, 0);
-        for t in triplets {
-            let (a, p, n) = (t.anchor as usize, t.positive as usize, t.negative as usize);
-            let row = values.row(a);
-            let violation = sign * (row[p] - row[n]) + self.margin;
-            let (cost, slope) = if self.smooth { softplus(violation) } else { hinge(violation) };
-            if cost == 0.0 {
-                continue;
-            }
-            sum += f64::from(cost);
-            non_zero += 1;
-            let slopes = gradient.row_mut(a);
-            slopes[p] += sign * slope;
-            slopes[n] -= sign * slope;
+    /// Value and slope of one violation.
+    fn cost(&self, violation: f32) -> (f32, f32) {
+        if self.smooth {
+            let (cost, slope) = softplus(violation.into());
+            (cost as f32, slope as f32)
+        } else {
+            hinge(violation)
         }
-        let scale = self.reducer.scale(triplets.len(), non_zero);
-        let gradient = Matrix::from_fn(values.rows(), values.cols(), |i, j| gradient.row(i)[j] * scale);
-        pairwise.objective((sum * f64::from(scale)) as f32, gradient)
+    }
+
+    fn swapped<'a>(&'a self, on: &'a Pairwise, triplets: Cow<'a, [Triplet]>) -> Result<Term<'a>, MetricError> {
+        let among = if on.is_square() { None } else { Some(on.among_references()?) };
+        let sign = on.sign();
+        // The violation, and whether the negative is nearer to the positive.
+        let violation = move |t: &Triplet, among: Option<&Pairwise>| {
+            let (p, n) = (t.positive as usize, t.negative as usize);
+            let row = on.values().row(t.anchor as usize);
+            let from_positive = among.unwrap_or(on).values().row(p)[n];
+            let swap = sign * from_positive < sign * row[n];
+            (sign * (row[p] - if swap { from_positive } else { row[n] }) + self.margin, swap)
+        };
+        let values = triplets.iter().map(|t| self.cost(violation(t, among.as_ref()).0).0).collect();
+        let anchors = triplets.iter().map(|t| t.anchor).collect();
+        Ok(Term::new(ElementKind::Tuple, values, anchors, move |weights, gradient| {
+            let mut other = among.as_ref().map(Gradient::zeros);
+            for (t, weight) in triplets.iter().zip(weights).filter(|(_, weight)| **weight != 0.0) {
+                let (a, p, n) = (t.anchor as usize, t.positive as usize, t.negative as usize);
+                let (violation, swap) = violation(t, among.as_ref());
+                let slope = weight * sign * self.cost(violation).1;
+                gradient.row_mut(a)[p] += slope;
+                match &mut other {
+                    Some(other) if swap => other.row_mut(p)[n] -= slope,
+                    _ => gradient.row_mut(if swap { p } else { a })[n] -= slope,
+                }
+            }
+            if let (Some(among), Some(other)) = (among, other) {
+                gradient.also(among, other);
+            }
+        }))
     }
 }
 
-/// Value and slope of `[x]+`; NaN passes through.
-fn hinge(x: f32) -> (f32, f32) {
-    if x <= 0.0 { (0.0, 0.0) } else { (x, 1.0) }
-}
+impl PairLoss for TripletMargin {
+    fn default_distance(&self) -> Distance {
+        Distance::default()
+    }
 
-/// Value and slope of `log(1 + exp(x))`.
-fn softplus(x: f32) -> (f32, f32) {
-    (x.max(0.0) + (-x.abs()).exp().ln_1p(), 1.0 / (1.0 + (-x).exp()))
+    fn reducer(&self) -> &Reducer {
+        &self.reducer
+    }
+
+    fn validate(&self) -> Result<(), MetricError> {
+        MetricError::finite("margin", self.margin.into())?;
+        self.reducer.validate_without_divisor()
+    }
+
+    fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {
+        let triplets = triplets_or_all(on, tuples);
+        if self.swap {
+            return Ok(vec![self.swapped(on, triplets)?]);
+        }
+        let sign = on.sign();
+        Ok(vec![Term::triplets(on, triplets, move |_, positive, negative| {
+            let (cost, slope) = self.cost(sign * (positive - negative) + self.margin);
+            (cost, [sign * slope, -sign * slope])
+        })])
+    }
 }

@@ -1,12 +1,18 @@
 //! Metric learning of encoders, as methods of the one training loop.
 
+mod loss;
 mod siamese;
 mod supcon;
+mod table;
 mod triplet;
+mod weak;
 
+pub use loss::{LossMethod, LossModel, LossTraining};
 pub use siamese::Siamese;
 pub use supcon::SupConMethod;
+pub use table::{LossKind, LossSettings, MinerSettings};
 pub use triplet::{Mining, TripletMethod};
+pub use weak::{Weak, WeakMethod, WeakModel, WeakTraining};
 
 use crate::{Distance, MetricError, Pairwise};
 use burn::{
@@ -52,12 +58,11 @@ fn tuple_objective(
     embedding: Tensor<2>,
     labels: &[usize],
     distance: Distance,
-    loss: impl FnOnce(&Pairwise) -> Tensor<1>,
+    loss: impl FnOnce(&Pairwise) -> Result<Tensor<1>, MetricError>,
 ) -> Objective {
-    match Pairwise::new(distance, embedding.clone(), labels, None) {
-        Ok(pairwise) => Objective { loss: loss(&pairwise), embedding },
-        // Only a failing device is left; a loss that is no number stops the run with the step's number.
-        Err(MetricError::Device(_)) => Objective { loss: embedding.clone().sum().mul_scalar(f32::NAN), embedding },
-        Err(other) => unreachable!("the training loop gives one label an image: {other}"),
-    }
+    let loss = Pairwise::new(distance, embedding.clone(), labels, None).and_then(|pairwise| loss(&pairwise));
+    // A failing device, or a class that a reducer has no weight for: a loss that is no number stops the run with the
+    // step's number.
+    let loss = loss.unwrap_or_else(|_| embedding.clone().sum().mul_scalar(f32::NAN));
+    Objective { loss, embedding }
 }

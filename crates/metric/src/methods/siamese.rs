@@ -1,5 +1,8 @@
 use super::{Embedder, repeated_labels, tuple_objective};
-use crate::{Distance, MetricError, losses::Contrastive};
+use crate::{
+    Distance, MetricError,
+    losses::{Contrastive, PairLoss},
+};
 use burn::tensor::Device;
 use nearfar_core::{
     encoder::Encoder,
@@ -12,7 +15,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// The paper draws pairs one by one; here every pair of a batch of chosen classes counts, and the two kinds are
 /// averaged apart, so that the many dissimilar pairs do not drown the similar ones.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Siamese {
     /// The loss and its margins.
@@ -58,7 +61,7 @@ impl Method for Siamese {
     }
 
     fn objective(&self, model: &Embedder, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        tuple_objective(model.embed(batch), &repeated_labels(batch), self.distance, |p| self.loss.forward(p))
+        tuple_objective(model.embed(batch), &repeated_labels(batch), self.distance, |p| self.loss.forward(p, None))
     }
 
     fn encoder<'a>(&self, model: &'a Embedder) -> &'a Encoder {

@@ -1,5 +1,8 @@
-use super::{Embedder, repeated_labels};
-use crate::{MetricError, losses::SupCon};
+use super::{Embedder, repeated_labels, tuple_objective};
+use crate::{
+    MetricError,
+    losses::{PairLoss, SupCon},
+};
 use burn::tensor::Device;
 use nearfar_core::{
     encoder::Encoder,
@@ -10,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// Supervised contrastive learning (Khosla et al., 2020): every image of the anchor's class is a positive, every
 /// other image of the batch stands in the denominator.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SupConMethod {
     /// The loss and its temperature.
@@ -62,10 +65,8 @@ impl Method for SupConMethod {
     }
 
     fn objective(&self, model: &Embedder, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        let embedding = model.embed(batch);
-        let labels = repeated_labels(batch);
-        let loss = self.loss.forward(embedding.clone(), &labels).expect("the training loop gives one label an image");
-        Objective { loss, embedding }
+        let distance = self.loss.default_distance();
+        tuple_objective(model.embed(batch), &repeated_labels(batch), distance, |p| self.loss.forward(p, None))
     }
 
     fn encoder<'a>(&self, model: &'a Embedder) -> &'a Encoder {

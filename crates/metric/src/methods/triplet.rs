@@ -1,7 +1,7 @@
 use super::{Embedder, repeated_labels, tuple_objective};
 use crate::{
     Distance, MetricError,
-    losses::TripletMargin,
+    losses::{PairLoss, TripletMargin},
     miner::{BatchHardMiner, Miner, TripletKind, TripletMarginMiner},
 };
 use burn::tensor::Device;
@@ -26,7 +26,7 @@ pub enum Mining {
 
 /// An encoder trained with the triplet margin loss on mined triplets of class-balanced batches
 /// (Schroff et al., 2015; Hermans, Beyer and Leibe, 2017).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TripletMethod {
     /// The loss; FaceNet's margin is 0.2.
@@ -83,10 +83,10 @@ impl Method for TripletMethod {
             let margin = self.loss.margin;
             let triplets = match self.mining {
                 Mining::All => None,
-                Mining::BatchHard => Some(BatchHardMiner.mine(pairwise)),
-                Mining::SemiHard => Some(TripletMarginMiner { margin, kind: TripletKind::SemiHard }.mine(pairwise)),
+                Mining::BatchHard => Some(BatchHardMiner.mine(pairwise)?),
+                Mining::SemiHard => Some(TripletMarginMiner { margin, kind: TripletKind::SemiHard }.mine(pairwise)?),
             };
-            self.loss.forward(pairwise, triplets.as_deref())
+            self.loss.forward(pairwise, triplets.as_ref())
         })
     }
 

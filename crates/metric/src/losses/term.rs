@@ -1,0 +1,299 @@
+//! What losses are built of: values of elements, and the way back from weights of elements to the distances.
+
+use super::math::log_sum_exp;
+use crate::{
+    MetricError, Pairwise, Reducer,
+    reducer::{Anchors, ElementKind, Elements},
+    tuples::{Grouped, Pair, Triplet, Tuples, pairs_or_all},
+};
+use burn::tensor::Tensor;
+use nearfar_core::matrix::Matrix;
+use rayon::prelude::*;
+use std::{borrow::Cow, fmt};
+
+/// The derivative of a loss with respect to every distance.
+#[derive(Debug)]
+pub struct Gradient {
+    entries: Vec<f32>,
+    rows: usize,
+    cols: usize,
+    others: Vec<(Pairwise, Gradient)>,
+}
+
+impl Gradient {
+    /// Zero for every distance of `on`.
+    pub fn zeros(on: &Pairwise) -> Self {
+        let (rows, cols) = (on.anchors(), on.references());
+        Self { entries: vec![0.0; rows * cols], rows, cols, others: Vec::new() }
+    }
+
+    /// With respect to the distances of an anchor.
+    pub fn row_mut(&mut self, anchor: usize) -> &mut [f32] {
+        &mut self.entries[anchor * self.cols..(anchor + 1) * self.cols]
+    }
+
+    /// With respect to the distances of all anchors, in order.
+    pub fn par_rows_mut(&mut self) -> impl IndexedParallelIterator<Item = &mut [f32]> {
+        self.entries.par_chunks_mut(self.cols.max(1))
+    }
+
+    /// With respect to further distances, for losses that depend on more than one matrix.
+    pub fn also(&mut self, on: Pairwise, gradient: Self) {
+        self.others.push((on, gradient));
+    }
+
+    fn row(&self, anchor: usize) -> &[f32] {
+        &self.entries[anchor * self.cols..(anchor + 1) * self.cols]
+    }
+
+    /// The loss of this value and derivative.
+    fn objective(self, on: &Pairwise, value: f64) -> Tensor<1> {
+        let own = Matrix::new(self.entries, self.rows, self.cols).expect("one entry a distance");
+        let own = on.objective(value as f32, own);
+        self.others.into_iter().fold(own, |sum, (on, gradient)| sum + gradient.objective(&on, 0.0))
+    }
+}
+
+/// Adds the derivative of `sum w_i v_i` to a gradient, given the weights `w`.
+type Pullback<'a> = Box<dyn FnOnce(&[f32], &mut Gradient) + 'a>;
+
+/// One group of elements that is reduced by itself; the loss is the sum of its groups.
+pub struct Term<'a> {
+    values: Vec<f32>,
+    kind: ElementKind,
+    anchors: Anchors,
+    divisor: Option<f64>,
+    pullback: Pullback<'a>,
+}
+
+impl fmt::Debug for Term<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Term").field("values", &self.values).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Term<'a> {
+    /// Elements with these values and anchors; `pullback` adds the derivative of their weighted sum to a gradient.
+    pub fn new(
+        kind: ElementKind,
+        values: Vec<f32>,
+        anchors: Vec<u32>,
+        pullback: impl FnOnce(&[f32], &mut Gradient) + 'a,
+    ) -> Self {
+        Self { values, kind, anchors: Anchors::Listed(anchors), divisor: None, pullback: Box::new(pullback) }
+    }
+
+    /// One value for the whole batch.
+    pub fn whole(value: f64, pullback: impl FnOnce(f32, &mut Gradient) + 'a) -> Self {
+        let pullback = move |weights: &[f32], gradient: &mut Gradient| pullback(weights[0], gradient);
+        Self::new(ElementKind::Item, vec![value as f32], vec![0], pullback)
+    }
+
+    /// Says what [`Reducer::Divisor`] divides by.
+    pub fn divided_by(self, divisor: f64) -> Self {
+        Self { divisor: Some(divisor), ..self }
+    }
+
+    /// Pairs whose value is a function of their distance; `f` gives it and its slope.
+    pub fn pairs(on: &'a Pairwise, pairs: Cow<'a, [Pair]>, f: impl Fn(f32) -> (f32, f32) + 'a) -> Self {
+        let at = |pair: &Pair| f(on.values().row(pair.anchor as usize)[pair.other as usize]);
+        let values = pairs.iter().map(|pair| at(pair).0).collect();
+        let anchors = pairs.iter().map(|pair| pair.anchor).collect();
+        Self::new(ElementKind::Tuple, values, anchors, move |weights, gradient| {
+            for (pair, weight) in pairs.iter().zip(weights).filter(|(_, weight)| **weight != 0.0) {
+                let slope = f(on.values().row(pair.anchor as usize)[pair.other as usize]).1;
+                gradient.row_mut(pair.anchor as usize)[pair.other as usize] += weight * slope;
+            }
+        })
+    }
+
+    /// Triplets whose value is a function of the anchor and of the distances of positive and negative; `f` gives it and
+    /// both slopes.
+    pub fn triplets(
+        on: &'a Pairwise,
+        triplets: Cow<'a, [Triplet]>,
+        f: impl Fn(usize, f32, f32) -> (f32, [f32; 2]) + 'a,
+    ) -> Self {
+        let mut values = Vec::with_capacity(triplets.len());
+        let mut anchors = Vec::with_capacity(triplets.len());
+        for t in triplets.iter() {
+            let anchor = t.anchor as usize;
+            let row = on.values().row(anchor);
+            values.push(f(anchor, row[t.positive as usize], row[t.negative as usize]).0);
+            anchors.push(t.anchor);
+        }
+        Self::new(ElementKind::Tuple, values, anchors, move |weights, gradient| {
+            for (t, weight) in triplets.iter().zip(weights).filter(|(_, weight)| **weight != 0.0) {
+                let [anchor, positive, negative] = [t.anchor, t.positive, t.negative].map(|i| i as usize);
+                let row = on.values().row(anchor);
+                let (_, slopes) = f(anchor, row[positive], row[negative]);
+                let gradient = gradient.row_mut(anchor);
+                gradient[positive] += weight * slopes[0];
+                gradient[negative] += weight * slopes[1];
+            }
+        })
+    }
+
+    /// One element an anchor: `f` writes the slopes of its value with respect to the anchor's distances, which are zero
+    /// before, and gives the value; `None` where the anchor has no element.
+    pub fn items(on: &Pairwise, sets: &Sets, f: impl Fn(&Row<'_>, &mut [f32]) -> Option<f64> + Sync) -> Self {
+        let mut slopes = Gradient::zeros(on);
+        let (distances, rows) = (on.values(), slopes.par_rows_mut().enumerate());
+        let found: Vec<Option<f64>> = rows.map(|(anchor, slopes)| f(&sets.row(distances, anchor), slopes)).collect();
+        let anchors: Vec<u32> = (0u32..).zip(&found).filter_map(|(anchor, value)| value.map(|_| anchor)).collect();
+        let values = found.iter().flatten().map(|value| *value as f32).collect();
+        let own = anchors.clone();
+        Self::new(ElementKind::Item, values, anchors, move |weights, gradient| {
+            for (&anchor, weight) in own.iter().zip(weights).filter(|(_, weight)| **weight != 0.0) {
+                let slopes = slopes.row(anchor as usize);
+                let row = gradient.row_mut(anchor as usize);
+                row.iter_mut().zip(slopes).for_each(|(entry, slope)| *entry += weight * slope);
+            }
+        })
+    }
+
+    /// One element a positive pair, in competition with all negatives of its anchor:
+    ///
+    /// ```text
+    /// v_p = link( x(d_p) + log(sum over negatives n of exp(y(d_n))) )
+    /// ```
+    ///
+    /// `x`, `y` and `link` give their value and their slope. Elements are ordered by anchor. The sum over negatives is
+    /// shared: the work is that of the pairs, not of the triplets.
+    pub fn ratios(
+        on: &'a Pairwise,
+        sets: Sets,
+        x: impl Fn(f32) -> (f64, f64) + Sync + 'a,
+        y: impl Fn(f32) -> (f64, f64) + Sync + 'a,
+        link: impl Fn(f64) -> (f64, f64) + Sync + 'a,
+    ) -> Self {
+        let distances = on.values();
+        let crowd = |anchor: usize| log_sum_exp(sets.row(distances, anchor).negatives().map(|d| y(d).0));
+        let crowds: Vec<f64> = (0..on.anchors()).into_par_iter().map(crowd).collect();
+        let anchors = sets.positive.anchors();
+        let mut values = Vec::with_capacity(anchors.len());
+        for (anchor, crowd) in crowds.iter().enumerate() {
+            values.extend(sets.row(distances, anchor).positives().map(|d| link(x(d).0 + crowd).0 as f32));
+        }
+        Self::new(ElementKind::Tuple, values, anchors, move |weights, gradient| {
+            gradient.par_rows_mut().enumerate().for_each(|(anchor, gradient)| {
+                let (row, crowd) = (sets.row(distances, anchor), crowds[anchor]);
+                let weights = &weights[sets.positive.start(anchor)..];
+                let mut pull = 0.0;
+                for ((&p, d), weight) in row.positive.iter().zip(row.positives()).zip(weights) {
+                    let (logit, slope) = x(d);
+                    let share = f64::from(*weight) * link(logit + crowd).1;
+                    gradient[p as usize] += (share * slope) as f32;
+                    pull += share;
+                }
+                if pull != 0.0 {
+                    for (&n, d) in row.negative.iter().zip(row.negatives()) {
+                        let (logit, slope) = y(d);
+                        gradient[n as usize] += (pull * (logit - crowd).exp() * slope) as f32;
+                    }
+                }
+            });
+        })
+    }
+
+    /// The values of the elements, not reduced.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// The weights that a reducer gives the elements.
+    pub(crate) fn weights(&self, on: &Pairwise, reducer: &Reducer) -> Result<Vec<f32>, MetricError> {
+        let (anchors, labels) = (&self.anchors, on.labels());
+        let elements = Elements { kind: self.kind, anchors, labels, divisor: self.divisor };
+        reducer.weights(&self.values, &elements)
+    }
+
+    fn reduce(self, on: &Pairwise, reducer: &Reducer, gradient: &mut Gradient) -> Result<f64, MetricError> {
+        let weights = self.weights(on, reducer)?;
+        let chosen = weights.iter().zip(&self.values).filter(|(weight, _)| **weight != 0.0);
+        let sum = chosen.map(|(weight, value)| f64::from(*weight) * f64::from(*value)).sum();
+        (self.pullback)(&weights, gradient);
+        Ok(sum)
+    }
+}
+
+/// Reduces every group and adds them up.
+pub(crate) fn reduce(on: &Pairwise, terms: Vec<Term<'_>>, reducer: &Reducer) -> Result<Tensor<1>, MetricError> {
+    let mut gradient = Gradient::zeros(on);
+    let mut sum = 0.0;
+    for term in terms {
+        sum += term.reduce(on, reducer, &mut gradient)?;
+    }
+    Ok(gradient.objective(on, sum))
+}
+
+/// Positives and negatives of every anchor.
+#[derive(Debug)]
+pub struct Sets {
+    positive: Grouped,
+    negative: Grouped,
+}
+
+impl Sets {
+    /// Of the given tuples, or by label. A pair that comes several times counts several times.
+    pub fn new(on: &Pairwise, tuples: Option<&Tuples>) -> Self {
+        let [positive, negative] = pairs_or_all(on, tuples).map(|pairs| Grouped::new(&pairs, on.anchors()));
+        Self { positive, negative }
+    }
+
+    /// The same, every pair once.
+    pub fn distinct(on: &Pairwise, tuples: Option<&Tuples>) -> Self {
+        let Self { positive, negative } = Self::new(on, tuples);
+        match tuples {
+            Some(_) => Self { positive: positive.distinct(), negative: negative.distinct() },
+            None => Self { positive, negative },
+        }
+    }
+
+    /// Positive pairs counted.
+    pub fn positive_pairs(&self) -> usize {
+        self.positive.len()
+    }
+
+    /// The anchor of every positive pair, in increasing order.
+    pub fn positive_anchors(&self) -> Vec<u32> {
+        self.positive.anchors()
+    }
+
+    /// An anchor with its distances.
+    pub fn row<'r>(&'r self, distances: &'r Matrix, anchor: usize) -> Row<'r> {
+        let distances = distances.row(anchor);
+        Row { anchor, distances, positive: self.positive.get(anchor), negative: self.negative.get(anchor) }
+    }
+}
+
+/// An anchor, its distances, and the columns of its positives and negatives.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'r> {
+    /// Row of the anchor.
+    pub anchor: usize,
+    /// Its distance to every reference.
+    pub distances: &'r [f32],
+    /// Columns of its positives.
+    pub positive: &'r [u32],
+    /// Columns of its negatives.
+    pub negative: &'r [u32],
+}
+
+impl<'r> Row<'r> {
+    /// Distances of these columns.
+    pub fn at(self, columns: &'r [u32]) -> impl Iterator<Item = f32> + Clone + 'r {
+        let distances = self.distances;
+        columns.iter().map(move |&column| distances[column as usize])
+    }
+
+    /// Distances of the positives.
+    pub fn positives(self) -> impl Iterator<Item = f32> + Clone + 'r {
+        self.at(self.positive)
+    }
+
+    /// Distances of the negatives.
+    pub fn negatives(self) -> impl Iterator<Item = f32> + Clone + 'r {
+        self.at(self.negative)
+    }
+}
