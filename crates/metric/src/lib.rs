@@ -29,6 +29,7 @@ pub mod methods;
 pub mod miner;
 mod pairwise;
 mod reducer;
+pub mod weak;
 
 pub use distance::Distance;
 pub use error::MetricError;

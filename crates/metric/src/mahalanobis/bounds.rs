@@ -1,26 +1,14 @@
 //! The distances that ITML asks of same and of different pairs.
 
-use nearfar_core::matrix::Matrix;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::MahalanobisError;
 use super::constraints::triangular_pair;
-use super::data::{compare_rows, to_dense};
 use super::linalg::{Dense, squared_distance};
 
 /// Distances that the default bounds are taken from; with more pairs of rows than this, a seeded sample of them.
 const BOUND_SAMPLES: usize = 500_000;
-
-/// The rows that occur in `pairs`, each value once, in lexicographic order.
-pub(super) fn distinct_rows(x: &Matrix, pairs: &[(usize, usize)]) -> Dense {
-    let mut rows: Vec<usize> = pairs.iter().flat_map(|&(a, b)| [a, b]).collect();
-    rows.sort_unstable();
-    rows.dedup();
-    rows.sort_by(|&a, &b| compare_rows(x.row(a), x.row(b)));
-    rows.dedup_by(|a, b| x.row(*a) == x.row(*b));
-    to_dense(x, &rows)
-}
 
 /// `0 < u <= l < infinity`.
 pub(super) fn check_bounds((upper, lower): (f64, f64)) -> Result<(f64, f64), MahalanobisError> {
@@ -64,13 +52,15 @@ fn percentile(sorted: &[f64], share: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::data::distinct_rows;
     use super::*;
+    use nearfar_core::matrix::Matrix;
 
     #[test]
     fn default_bounds_are_percentiles_of_squared_distances() {
         // Rows 0, 1, 3: squared distances 1, 4, 9.
         let x = Matrix::new(vec![0.0, 1.0, 3.0, 3.0], 4, 1).unwrap();
-        let (upper, lower) = default_bounds(&distinct_rows(&x, &[(0, 1), (2, 3)]), 0).unwrap();
+        let (upper, lower) = default_bounds(&distinct_rows(&x, 0..4), 0).unwrap();
         assert!((upper - 1.3).abs() < 1e-12 && (lower - 8.5).abs() < 1e-12, "{upper} {lower}");
     }
 
@@ -78,8 +68,7 @@ mod tests {
     fn many_rows_are_sampled_and_repeat_with_the_seed() {
         // 1,200 rows have 719,400 pairs; on a line of unit steps the gaps are known.
         let x = Matrix::from_fn(1200, 1, |i, _| i as f32);
-        let pairs: Vec<(usize, usize)> = (0..600).map(|i| (2 * i, 2 * i + 1)).collect();
-        let rows = distinct_rows(&x, &pairs);
+        let rows = distinct_rows(&x, 0..1200);
         let (upper, lower) = default_bounds(&rows, 1).unwrap();
         // The share of gaps up to g is 1 - (1 - g / 1200)^2: 0.05 at g = 30.4, 0.95 at g = 931.7.
         assert!((upper.sqrt() - 30.4).abs() < 1.5, "{upper}");
@@ -88,9 +77,9 @@ mod tests {
     }
 
     #[test]
-    fn equal_rows_count_once() {
+    fn equal_rows_have_no_bounds() {
         let x = Matrix::new(vec![2.0, 1.0, 2.0, 1.0], 4, 1).unwrap();
-        assert_eq!(distinct_rows(&x, &[(0, 2), (2, 1), (3, 3)]).data, [1.0, 2.0]);
-        assert_eq!(default_bounds(&distinct_rows(&x, &[(0, 2)]), 0), Err(MahalanobisError::NoDistinctPairs));
+        let equal = distinct_rows(&x, [0, 2].into_iter());
+        assert_eq!(default_bounds(&equal, 0), Err(MahalanobisError::NoDistinctPairs));
     }
 }
