@@ -147,8 +147,7 @@ impl Comparisons {
             product_transposed(rows, &map).data.chunks_exact(d).map(|z| dot(z, z).sqrt()).collect()
         };
         let (near, far) = (lengths(&self.near), lengths(&self.far));
-        let mut value =
-            dot(&matrix.data, &self.prior_inverse.data) - log_determinant + self.prior_log_determinant;
+        let mut value = dot(&matrix.data, &self.prior_inverse.data) - log_determinant + self.prior_log_determinant;
         let (mut pulled, mut pushed) = (self.near.clone(), self.far.clone());
         let rows = pulled.data.chunks_exact_mut(d).zip(pushed.data.chunks_exact_mut(d));
         for ((pulled, pushed), ((&near, &far), &weight)) in rows.zip(near.iter().zip(&far).zip(&self.weights)) {

@@ -74,16 +74,20 @@ impl Mlkr {
         check_rows(x, 2)?;
         check_rows(targets, 2)?;
         check_length("targets, one row for each row", x.rows(), targets.rows())?;
-        let order: Vec<usize> = (0..x.rows()).collect();
-        let mut rows = to_dense(x, &order);
-        let mean = rows.column_means();
-        rows.subtract_from_rows(&mean);
+        let (rows, targets) = (centred(x), centred(targets)); // neither moves f
         let start = initial_components(&rows, self.init, self.dim)?;
-        let regression = Regression { rows: &rows, targets: &to_dense(targets, &order) };
+        let regression = Regression { rows: &rows, targets: &targets };
         let stop = Stop { min_iterations: 0, max_iterations: self.max_iterations, tolerance: self.tolerance };
         let found = minimize(start.data, stop, |components| regression.evaluate(components));
         Fitted::from_minimum(found, x.cols(), x.rows(), 1.0)
     }
+}
+
+fn centred(x: &Matrix) -> Dense {
+    let mut rows = to_dense(x, &(0..x.rows()).collect::<Vec<usize>>());
+    let mean = rows.column_means();
+    rows.subtract_from_rows(&mean);
+    rows
 }
 
 /// The objective of MLKR on fixed rows.

@@ -59,14 +59,7 @@ pub struct Mmc {
 
 impl Default for Mmc {
     fn default() -> Self {
-        Self {
-            diagonal: false,
-            diagonal_weight: 1.0,
-            max_iterations: 100,
-            tolerance: 1e-3,
-            constraints: None,
-            seed: 0,
-        }
+        Self { diagonal: false, diagonal_weight: 1.0, max_iterations: 100, tolerance: 1e-3, constraints: None, seed: 0 }
     }
 }
 
@@ -191,7 +184,11 @@ impl Mmc {
     fn check(&self) -> Result<(), MahalanobisError> {
         check_stop(self.max_iterations, self.tolerance)?;
         if !(self.diagonal_weight > 0.0 && self.diagonal_weight.is_finite()) {
-            return Err(MahalanobisError::setting("diagonal_weight", self.diagonal_weight, "finite and greater than 0"));
+            return Err(MahalanobisError::setting(
+                "diagonal_weight",
+                self.diagonal_weight,
+                "finite and greater than 0",
+            ));
         }
         Ok(())
     }
@@ -255,7 +252,8 @@ mod tests {
 
     #[test]
     fn no_direction_near_the_maximum_is_better() {
-        let value = |i: usize, j: usize| ((i * 31 + j * 17 + i * j * 7) as f32 * 0.713).sin() + (i % 2 * j) as f32 * 0.3;
+        let value =
+            |i: usize, j: usize| ((i * 31 + j * 17 + i * j * 7) as f32 * 0.713).sin() + (i % 2 * j) as f32 * 0.3;
         let x = Matrix::from_fn(40, 3, value);
         let labels: Vec<usize> = (0..40).map(|i| i % 2).collect();
         let pairs = pairs_from_labels(&labels, Some(60), 1).unwrap();
