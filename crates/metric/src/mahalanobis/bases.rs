@@ -6,9 +6,9 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::MahalanobisError;
-use super::constraints::Nearest;
 use super::data::Training;
 use super::discriminant::{Directions, directions};
+use super::knn::Nearest;
 use super::linalg::{Dense, norm, squared_distance, transposed_product};
 use super::regions::centres;
 

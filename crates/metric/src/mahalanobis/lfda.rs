@@ -7,9 +7,9 @@ use nearfar_core::matrix::Matrix;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::constraints::Nearest;
 use super::data::Training;
 use super::discriminant::{Directions, directions, keep_rows};
+use super::knn::Nearest;
 use super::linalg::{Dense, axpy, dot, norm, squared_distance, transposed_product};
 use super::{Fitted, Learner, Mahalanobis, MahalanobisError};
 

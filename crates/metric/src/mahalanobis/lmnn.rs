@@ -7,10 +7,10 @@ use nearfar_core::matrix::Matrix;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::constraints::Nearest;
 use super::data::Training;
 use super::hinge::Hinge;
 use super::init::{Init, initial_components};
+use super::knn::Nearest;
 use super::lbfgs::{Stop, minimize};
 use super::linalg::squared_distance;
 use super::{Fitted, Learner, MahalanobisError};

@@ -46,7 +46,7 @@ fn seeds(rows: &Dense, count: usize, seed: u64) -> Dense {
         if total <= 0.0 {
             break; // every distinct row is a centre
         }
-        let mut left = rng.random_range(0.0..1.0) * total;
+        let mut left: f64 = rng.random_range(0.0..total);
         let drawn = distances.iter().position(|&d| {
             left -= d;
             left < 0.0

@@ -1,8 +1,6 @@
 //! Sparse compositional metric learning (SCML).
 //!
-//! Shi, Bellet and Sha, "Sparse compositional metric learning", AAAI 2014. The solver: Xiao, "Dual averaging methods for
-//! regularized stochastic learning and online optimization", JMLR 11 (2010), with the diagonal scaling of Duchi, Hazan and
-//! Singer, "Adaptive subgradient methods", JMLR 12 (2011).
+//! Shi, Bellet and Sha, "Sparse compositional metric learning", AAAI 2014.
 
 use nearfar_core::matrix::Matrix;
 use rand::{RngExt, SeedableRng};
@@ -10,14 +8,12 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::bases::{local_discriminants, triplet_discriminants};
-use super::constraints::knn_triplets;
-use super::data::{Training, check_length, check_rows, check_tuples, differences, distinct_rows, to_dense};
-use super::linalg::{Dense, dot, product_transposed, squared_distance, transposed_product};
+use super::data::{Training, check_rows, check_tuples, differences, distinct_rows, to_dense};
+use super::dual_averaging::DualAveraging;
+use super::knn::knn_triplets;
+use super::linalg::{Dense, product_transposed, squared_distance, transposed_product};
 use super::{Fitted, Learner, Mahalanobis, MahalanobisError};
 use crate::weak::Triplets;
-
-/// Keeps the step of a basis finite before its first gradient, as in metric-learn.
-const SLACK: f64 = 1e-3;
 
 /// Learns a nonnegative, sparse combination of directions under which row `a` of each triplet is nearer to `b` than to `c`
 /// by a margin of 1:
@@ -208,49 +204,6 @@ fn mean_hinge(rows: &Dense, triplets: &[[usize; 3]], components: &Dense) -> f64 
     triplets.iter().map(hinge).sum::<f64>() / triplets.len() as f64
 }
 
-/// Regularised dual averaging over the weights of the directions.
-struct DualAveraging {
-    /// Rows along the directions, `[n, k]`.
-    projected: Dense,
-    beta: f64,
-    gamma: f64,
-    /// `w`, at least 0.
-    weights: Vec<f64>,
-    /// Mean of all gradients so far.
-    mean: Vec<f64>,
-    /// Sum of their squares.
-    squares: Vec<f64>,
-    steps: f64,
-}
-
-impl DualAveraging {
-    fn new(projected: Dense, beta: f64, gamma: f64) -> Self {
-        let zeros = vec![0.0; projected.cols];
-        Self { projected, beta, gamma, weights: zeros.clone(), mean: zeros.clone(), squares: zeros, steps: 0.0 }
-    }
-
-    /// One step on the mean hinge of `size` triplets.
-    fn step(&mut self, batch: impl Iterator<Item = [usize; 3]>, size: usize) {
-        let mut gradient = vec![0.0; self.weights.len()];
-        for [a, b, c] in batch {
-            let (a, b, c) = (self.projected.row(a), self.projected.row(b), self.projected.row(c));
-            let gap: Vec<f64> =
-                a.iter().zip(b).zip(c).map(|((a, b), c)| (a - b) * (a - b) - (a - c) * (a - c)).collect();
-            if 1.0 + dot(&gap, &self.weights) > 0.0 {
-                gradient.iter_mut().zip(&gap).for_each(|(g, v)| *g += v / size as f64);
-            }
-        }
-        self.steps += 1.0;
-        for (k, g) in gradient.into_iter().enumerate() {
-            self.mean[k] += (g - self.mean[k]) / self.steps;
-            self.squares[k] += g * g;
-            // The penalty and the bound at 0 cut off every direction whose mean slope does not outweigh beta.
-            let slope = (self.mean[k] + self.beta).min(0.0);
-            self.weights[k] = -self.steps * slope / (self.gamma * (SLACK + self.squares[k].sqrt()));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,25 +213,10 @@ mod tests {
         let labels: Vec<usize> = (0..60).map(|i| i % 3).collect();
         let x = Matrix::from_fn(60, 3, |i, j| match j {
             0 => ((i * 37) % 41) as f32 * 0.1,
-            1 => labels[i] as f32 * 2.0 + ((i * 17) % 23) as f32 * 0.02,
+            1 => labels[i] as f32 * 0.5 + ((i * 17) % 23) as f32 * 0.005,
             _ => ((i * 29) % 31) as f32 * 0.1,
         });
         (x, labels)
-    }
-
-    #[test]
-    fn a_step_of_dual_averaging_by_hand() {
-        // One direction, one triplet: 0, 1, 3. Gap 1 - 9 = -8, gradient -8; w = 8 / (gamma (slack + 8)) without penalty.
-        let mut averaging = DualAveraging::new(Dense { data: vec![0.0, 1.0, 3.0], rows: 3, cols: 1 }, 0.0, 0.5);
-        averaging.step([[0, 1, 2]].into_iter(), 1);
-        assert!((averaging.weights[0] - 8.0 / (0.5 * 8.001)).abs() < 1e-12);
-        // The triplet is now satisfied: the gradient is 0, its mean -4, and w = 2 x 4 / (...).
-        averaging.step([[0, 1, 2]].into_iter(), 1);
-        assert!((averaging.weights[0] - 8.0 / (0.5 * 8.001)).abs() < 1e-12);
-        // A penalty above the slope leaves nothing.
-        let mut penalised = DualAveraging::new(Dense { data: vec![0.0, 1.0, 3.0], rows: 3, cols: 1 }, 9.0, 0.5);
-        penalised.step([[0, 1, 2]].into_iter(), 1);
-        assert_eq!(penalised.weights, [0.0]);
     }
 
     #[test]
@@ -296,8 +234,10 @@ mod tests {
         let (x, labels) = noisy();
         let fitted = Scml { iterations: 2000, ..Scml::default() }.fit(&x, &labels).unwrap();
         let matrix = fitted.model.matrix();
-        assert!(matrix[4] > 10.0 * matrix[0].max(matrix[8]), "{matrix:?}");
+        assert!(matrix[4] > 5.0 * matrix[0].max(matrix[8]), "{matrix:?}");
         assert_eq!((fitted.objective.len(), fitted.iterations), (4, 2000));
+        // The mean hinge of the Euclidean distance is 0.68.
+        assert!(fitted.objective.iter().any(|&v| v < 0.2), "{:?}", fitted.objective);
         let repeated = Scml { iterations: 2000, ..Scml::default() }.fit(&x, &labels).unwrap();
         assert_eq!(fitted, repeated);
     }
@@ -309,7 +249,7 @@ mod tests {
         let triplets = knn_triplets(&x, &known, 2, 5).unwrap();
         let fitted = Scml { iterations: 2000, ..Scml::default() }.fit_triplets(&x, &triplets).unwrap();
         let matrix = fitted.model.matrix();
-        assert!(matrix[4] > 5.0 * matrix[0].max(matrix[8]), "{matrix:?}");
+        assert!(matrix[4] > 3.0 * matrix[0].max(matrix[8]), "{matrix:?}");
         // The one direction that matters, given.
         let given = Scml { iterations: 500, ..Scml::default() }.fit_bases(&x, &triplets, &[0.0, 1.0, 0.0]).unwrap();
         assert_eq!(given.model.output_dim(), 1);

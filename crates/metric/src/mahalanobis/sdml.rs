@@ -1,24 +1,19 @@
 //! Sparse distance metric learning (SDML).
 //!
 //! Qi, Tang, Zha, Chua and Zhang, "An efficient sparse metric learning in high-dimensional space via l1-penalized
-//! log-determinant regularization", ICML 2009. The solver: Friedman, Hastie and Tibshirani, "Sparse inverse covariance
-//! estimation with the graphical lasso", Biostatistics 9 (2008).
+//! log-determinant regularization", ICML 2009.
 
 use nearfar_core::matrix::Matrix;
 use serde::{Deserialize, Serialize};
 
 use super::constraints::pairs_from_labels;
 use super::data::{check_length, check_pairs, check_rows, differences, distinct_rows};
+use super::graphical_lasso::GraphicalLasso;
 use super::linalg::{Dense, dot, positive_inverse, product, product_transposed, symmetric_eigen, transposed_product};
 use super::lmnn::check_stop;
 use super::prior::{Prior, PriorMatrices};
 use super::{Fitted, Learner, Mahalanobis, MahalanobisError};
 use crate::weak::Pairs;
-
-/// Passes of the lasso over one row at most; a few are usual.
-const MAX_PASSES: usize = 1000;
-/// A pass that moves no coefficient by more than this, relative to the right-hand side, ends the lasso.
-const LASSO_TOLERANCE: f64 = 1e-12;
 
 /// Learns a Mahalanobis matrix close to a prior, with few entries off the diagonal, under which same pairs are near and
 /// different pairs far:
@@ -174,59 +169,6 @@ fn off_diagonal(row: &[f64], i: usize) -> f64 {
     row.iter().map(|v| v.abs()).sum::<f64>() - row[i].abs()
 }
 
-/// Friedman, Hastie and Tibshirani's descent on `W`, the inverse of the matrix sought.
-struct GraphicalLasso<'a> {
-    /// `S`, positive definite.
-    scatter: &'a Dense,
-    /// `W`.
-    covariance: Dense,
-    /// Coefficients of each row's lasso, 0 at the row itself, `[d, d]`.
-    coefficients: Dense,
-    penalty: f64,
-}
-
-impl<'a> GraphicalLasso<'a> {
-    fn new(scatter: &'a Dense, penalty: f64) -> Self {
-        let d = scatter.rows;
-        Self { scatter, covariance: scatter.clone(), coefficients: Dense::zeros(d, d), penalty }
-    }
-
-    /// Each row of `W` once: `w_i = W_ii b` with `b` the lasso of `s_i` on the other rows.
-    fn sweep(&mut self) {
-        let d = self.scatter.rows;
-        for i in 0..d {
-            self.lasso(i);
-            let row = &self.coefficients.data[i * d..(i + 1) * d];
-            let fitted: Vec<f64> = (0..d).map(|k| dot(self.covariance.row(k), row)).collect();
-            for k in (0..d).filter(|&k| k != i) {
-                self.covariance.data[k * d + i] = fitted[k];
-                self.covariance.data[i * d + k] = fitted[k];
-            }
-        }
-    }
-
-    /// Minimises `b^T W b / 2 - s_i^T b + penalty |b|_1` over `b` with `b_i = 0`, one coefficient at a time.
-    fn lasso(&mut self, i: usize) {
-        let d = self.scatter.rows;
-        let wanted = self.scatter.row(i);
-        let b = &mut self.coefficients.data[i * d..(i + 1) * d];
-        let size = wanted.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
-        for _ in 0..MAX_PASSES {
-            let mut moved = 0.0f64;
-            for k in (0..d).filter(|&k| k != i) {
-                let row = self.covariance.row(k);
-                let residual = wanted[k] - dot(row, b) + row[k] * b[k];
-                let next = residual.signum() * (residual.abs() - self.penalty).max(0.0) / row[k];
-                moved = moved.max((next - b[k]).abs() * row[k]);
-                b[k] = next;
-            }
-            if moved <= LASSO_TOLERANCE * size {
-                break;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,18 +180,6 @@ mod tests {
         });
         let pairs = pairs_from_labels(&labels, Some(50), 3).unwrap();
         (x, pairs)
-    }
-
-    #[test]
-    fn the_graphical_lasso_of_a_worked_example() {
-        // Two variables: W_12 is S_12 drawn towards 0 by the penalty.
-        let s = Dense { data: vec![2.0, 0.5, 0.5, 1.0], rows: 2, cols: 2 };
-        for (penalty, off) in [(0.0, 0.5), (0.2, 0.3), (0.7, 0.0)] {
-            let mut lasso = GraphicalLasso::new(&s, penalty);
-            lasso.sweep();
-            let expected = [2.0, off, off, 1.0];
-            assert!(lasso.covariance.data.iter().zip(expected).all(|(w, e)| (w - e).abs() < 1e-12));
-        }
     }
 
     #[test]
