@@ -36,14 +36,14 @@ pub struct Mlkr {
     pub init: Init,
     /// Iterations at most. Default 1000, as in metric-learn.
     pub max_iterations: usize,
-    /// Ends when `f` fell by less than this share over five iterations. Default 1e-4; on the Iris and Wine data the
+    /// Ends when `f` fell by less than this share over five iterations. Default 1e-6; on the Iris and Wine data the
     /// leave-one-out accuracy has settled by then.
     pub tolerance: f64,
 }
 
 impl Default for Mlkr {
     fn default() -> Self {
-        Self { dim: None, init: Init::Identity, max_iterations: 1000, tolerance: 1e-4 }
+        Self { dim: None, init: Init::Identity, max_iterations: 1000, tolerance: 1e-6 }
     }
 }
 
