@@ -15,7 +15,7 @@ use crate::{
 };
 use anyhow::anyhow;
 use burn::tensor::Device;
-use metric::mahalanobis::{Keep, MahalanobisError, Pca};
+use metric::mahalanobis::{Keep, Mahalanobis, MahalanobisError, Pca};
 use nearfar_core::{
     augment::Augmenter,
     encoder::Encoder,
@@ -263,6 +263,11 @@ impl Runner<'_> {
             }
             Deep::Siamese => run.train(&settings.siamese),
             Deep::Triplet => run.train(&settings.triplet),
+            Deep::DeepMahalanobis => run.train_with(&settings.deep_mahalanobis, |method, model| {
+                let encoder = Features::Encoder(Box::new(method.encoder(model).clone()));
+                let metric = Mahalanobis::new(model.components()?, self.data.encoder.features())?;
+                Ok(Features::Mahalanobis(Box::new(encoder), metric))
+            }),
             Deep::SupCon => run.train(&settings.supcon),
             Deep::SimClr => run.train(&settings.simclr),
             Deep::Moco => run.train(&settings.moco),
@@ -281,7 +286,17 @@ struct DeepRun<'a> {
 }
 
 impl DeepRun<'_> {
+    /// Trains the method and keeps its encoder.
     fn train<M: Method + Default>(&self, tuned: &Tuned<M>) -> anyhow::Result<Learnt> {
+        self.train_with(tuned, |method, model| Ok(Features::Encoder(Box::new(method.encoder(model).clone()))))
+    }
+
+    /// Trains the method and keeps what `features` makes of its model.
+    fn train_with<M: Method + Default>(
+        &self,
+        tuned: &Tuned<M>,
+        features: impl FnOnce(&M, &M::Model) -> anyhow::Result<Features>,
+    ) -> anyhow::Result<Learnt> {
         let Runner { config, data, device, out } = self.runner;
         let method = &tuned.settings;
         // Every method sees as many images; one with few labels sees those more often.
@@ -300,29 +315,31 @@ impl DeepRun<'_> {
         let encoder = self.runner.encoder(self.seed)?;
         let mut bar = Bar::new(method.name(), steps);
         let train_data = TrainData { dataset, augmenter: self.augmenter };
-        let features = data.encoder.features();
-        let trained = train(method, encoder, features, train_data, &train_config, device, &mut bar)?;
+        let width = data.encoder.features();
+        let trained = train(method, encoder, width, train_data, &train_config, device, &mut bar)?;
         drop(bar);
-        Ok(self.learnt(method, trained, batch))
+        let features = features(method, &trained.model)?;
+        Ok(learnt(features, trained, batch))
     }
+}
 
-    fn learnt<M: Method>(&self, method: &M, trained: Trained<M::Model>, batch: usize) -> Learnt {
-        let Trained { model, finished, steps, time, losses, warnings, checkpoint, .. } = trained;
-        let images = steps * batch;
-        Learnt {
-            features: Features::Encoder(Box::new(method.encoder(&model).clone())),
-            cost: Cost {
-                train_seconds: time.as_secs_f64(),
-                images_per_second: images as f64 / time.as_secs_f64().max(1e-9),
-                peak_memory_bytes: None,
-                steps,
-                images_seen: images,
-            },
-            status: if finished { Status::Ok } else { Status::Stopped },
-            notes: warnings.iter().map(Warning::to_string).collect(),
-            curve: losses,
-            checkpoint,
-        }
+/// What a training run leaves.
+fn learnt<M>(features: Features, trained: Trained<M>, batch: usize) -> Learnt {
+    let Trained { finished, steps, time, losses, warnings, checkpoint, .. } = trained;
+    let images = steps * batch;
+    Learnt {
+        features,
+        cost: Cost {
+            train_seconds: time.as_secs_f64(),
+            images_per_second: images as f64 / time.as_secs_f64().max(1e-9),
+            peak_memory_bytes: None,
+            steps,
+            images_seen: images,
+        },
+        status: if finished { Status::Ok } else { Status::Stopped },
+        notes: warnings.iter().map(Warning::to_string).collect(),
+        curve: losses,
+        checkpoint,
     }
 }
 

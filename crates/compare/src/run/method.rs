@@ -2,8 +2,8 @@
 
 use contrastive::{Byol, Moco, SimClr, SimSiam};
 use metric::{
-    mahalanobis::{Itml, Learner, Lmnn, Nca},
-    methods::{Siamese, SupConMethod, TripletMethod},
+    mahalanobis::{Covariance, Itml, Learner, Lfda, Lmnn, Lsml, Mlkr, Mmc, Nca, Rca, Scml, Sdml},
+    methods::{DeepMahalanobis, Siamese, SupConMethod, TripletMethod},
 };
 use nearfar_core::{backend::did_you_mean, optim::OptimizerConfig};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,8 @@ pub enum Deep {
     Siamese,
     /// Triplet margin loss on mined triplets.
     Triplet,
+    /// Triplet loss under a linear distance learnt with the encoder.
+    DeepMahalanobis,
     /// Supervised contrastive loss.
     SupCon,
     /// See [`SimClr`].
@@ -43,6 +45,22 @@ pub enum Linear {
     Nca,
     /// Information-theoretic metric learning.
     Itml,
+    /// The inverse covariance.
+    Covariance,
+    /// Relevant component analysis.
+    Rca,
+    /// Local Fisher discriminant analysis.
+    Lfda,
+    /// Metric learning for kernel regression.
+    Mlkr,
+    /// Mahalanobis metric for clustering.
+    Mmc,
+    /// Least squared-residual metric learning.
+    Lsml,
+    /// Sparse distance metric learning.
+    Sdml,
+    /// Sparse compositional metric learning.
+    Scml,
 }
 
 /// What features come from before any Mahalanobis metric.
@@ -67,13 +85,14 @@ pub struct MethodName {
     pub metric: Option<Linear>,
 }
 
-const BASES: [(&str, Base, &str); 11] = [
+const BASES: [(&str, Base, &str); 12] = [
     ("pixels", Base::Pixels, "baseline: the data themselves"),
     ("pca", Base::Pca, "baseline: 64 principal components of the data"),
     ("untrained", Base::Untrained, "baseline: the encoder with its initial weights"),
     ("supervised", Base::Deep(Deep::Supervised), "baseline: cross-entropy on the labels"),
     ("siamese", Base::Deep(Deep::Siamese), "metric: contrastive loss on pairs"),
     ("triplet", Base::Deep(Deep::Triplet), "metric: triplet loss on mined triplets"),
+    ("deep_mahalanobis", Base::Deep(Deep::DeepMahalanobis), "metric: triplet loss under a learnt linear distance"),
     ("supcon", Base::Deep(Deep::SupCon), "metric: supervised contrastive loss"),
     ("simclr", Base::Deep(Deep::SimClr), "contrastive: NT-Xent on two views"),
     ("moco", Base::Deep(Deep::Moco), "contrastive: InfoNCE against a queue of keys"),
@@ -82,11 +101,19 @@ const BASES: [(&str, Base, &str); 11] = [
 ];
 
 /// Mahalanobis learners: alone they stand on principal components.
-const METRICS: [(&str, Linear, &str); 4] = [
+const METRICS: [(&str, Linear, &str); 12] = [
     ("mahalanobis", Linear::Mahalanobis, "metric: LMNN on principal components"),
     ("lmnn", Linear::Lmnn, "metric: large-margin nearest neighbours on principal components"),
     ("nca", Linear::Nca, "metric: neighbourhood components analysis on principal components"),
     ("itml", Linear::Itml, "metric: information-theoretic metric learning on principal components"),
+    ("covariance", Linear::Covariance, "metric: the inverse covariance on principal components, without labels"),
+    ("rca", Linear::Rca, "metric: relevant component analysis on principal components"),
+    ("lfda", Linear::Lfda, "metric: local Fisher discriminant analysis on principal components"),
+    ("mlkr", Linear::Mlkr, "metric: metric learning for kernel regression on principal components"),
+    ("mmc", Linear::Mmc, "metric: Mahalanobis metric for clustering on principal components"),
+    ("lsml", Linear::Lsml, "metric: least squared-residual metric learning on principal components"),
+    ("sdml", Linear::Sdml, "metric: sparse distance metric learning on principal components"),
+    ("scml", Linear::Scml, "metric: sparse compositional metric learning on principal components"),
 ];
 
 impl MethodName {
@@ -104,7 +131,7 @@ impl MethodName {
         match (self.base, self.metric) {
             (Base::Pca, Some(_)) => "metric",
             (_, Some(_)) => "hybrid",
-            (Base::Deep(Deep::Siamese | Deep::Triplet | Deep::SupCon), None) => "metric",
+            (Base::Deep(Deep::Siamese | Deep::Triplet | Deep::DeepMahalanobis | Deep::SupCon), None) => "metric",
             (Base::Deep(Deep::SimClr | Deep::Moco | Deep::Byol | Deep::SimSiam), None) => "contrastive",
             _ => "baseline",
         }
@@ -195,6 +222,7 @@ pub struct MethodSettings {
     pub supervised: Tuned<Supervised>,
     pub siamese: Tuned<Siamese>,
     pub triplet: Tuned<TripletMethod>,
+    pub deep_mahalanobis: Tuned<DeepMahalanobis>,
     pub supcon: Tuned<SupConMethod>,
     pub simclr: Tuned<SimClr>,
     pub moco: Tuned<Moco>,
@@ -203,6 +231,14 @@ pub struct MethodSettings {
     pub lmnn: Lmnn,
     pub nca: Nca,
     pub itml: Itml,
+    pub covariance: Covariance,
+    pub rca: Rca,
+    pub lfda: Lfda,
+    pub mlkr: Mlkr,
+    pub mmc: Mmc,
+    pub lsml: Lsml,
+    pub sdml: Sdml,
+    pub scml: Scml,
 }
 
 /// Learning rates chosen on validation images of Fashion-MNIST among two for each family, the peers' 1e-3 and these
@@ -220,6 +256,7 @@ impl Default for MethodSettings {
             supervised: at(METRIC_RATE),
             siamese: at(METRIC_RATE),
             triplet: at(METRIC_RATE),
+            deep_mahalanobis: at(METRIC_RATE),
             supcon: at(METRIC_RATE),
             simclr: at(CONTRASTIVE_RATE),
             moco: at(CONTRASTIVE_RATE),
@@ -228,6 +265,14 @@ impl Default for MethodSettings {
             lmnn: Lmnn::default(),
             nca: Nca::default(),
             itml: Itml::default(),
+            covariance: Covariance::default(),
+            rca: Rca::default(),
+            lfda: Lfda::default(),
+            mlkr: Mlkr::default(),
+            mmc: Mmc::default(),
+            lsml: Lsml::default(),
+            sdml: Sdml::default(),
+            scml: Scml::default(),
         }
     }
 }
@@ -239,6 +284,14 @@ impl MethodSettings {
             Linear::Mahalanobis | Linear::Lmnn => &self.lmnn,
             Linear::Nca => &self.nca,
             Linear::Itml => &self.itml,
+            Linear::Covariance => &self.covariance,
+            Linear::Rca => &self.rca,
+            Linear::Lfda => &self.lfda,
+            Linear::Mlkr => &self.mlkr,
+            Linear::Mmc => &self.mmc,
+            Linear::Lsml => &self.lsml,
+            Linear::Sdml => &self.sdml,
+            Linear::Scml => &self.scml,
         }
     }
 
@@ -251,6 +304,7 @@ impl MethodSettings {
                 Deep::Supervised => &self.supervised.optimizer,
                 Deep::Siamese => &self.siamese.optimizer,
                 Deep::Triplet => &self.triplet.optimizer,
+                Deep::DeepMahalanobis => &self.deep_mahalanobis.optimizer,
                 Deep::SupCon => &self.supcon.optimizer,
                 Deep::SimClr => &self.simclr.optimizer,
                 Deep::Moco => &self.moco.optimizer,
@@ -261,6 +315,7 @@ impl MethodSettings {
                 Deep::Supervised => Ok(()),
                 Deep::Siamese => self.siamese.settings.validate().map_err(Into::into),
                 Deep::Triplet => self.triplet.settings.validate().map_err(Into::into),
+                Deep::DeepMahalanobis => self.deep_mahalanobis.settings.validate().map_err(Into::into),
                 Deep::SupCon => self.supcon.settings.validate().map_err(Into::into),
                 Deep::SimClr => self.simclr.settings.validate().map_err(Into::into),
                 Deep::Moco => self.moco.settings.validate().map_err(Into::into),
@@ -280,7 +335,7 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for name in MethodName::parse_list("all,nca,itml,untrained+itml").unwrap() {
+        for name in MethodName::parse_list("all,nca,itml,rca,deep_mahalanobis,untrained+scml").unwrap() {
             assert_eq!(name.to_string().parse::<MethodName>().unwrap(), name);
         }
     }
@@ -295,6 +350,7 @@ mod tests {
     fn families() {
         let paradigm = |name: &str| name.parse::<MethodName>().unwrap().paradigm();
         assert_eq!(paradigm("lmnn"), "metric");
+        assert_eq!(paradigm("deep_mahalanobis"), "metric");
         assert_eq!(paradigm("simclr+lmnn"), "hybrid");
         assert_eq!(paradigm("moco"), "contrastive");
         assert_eq!(paradigm("supervised"), "baseline");

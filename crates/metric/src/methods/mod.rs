@@ -1,9 +1,11 @@
 //! Metric learning of encoders, as methods of the one training loop.
 
+mod deep_mahalanobis;
 mod siamese;
 mod supcon;
 mod triplet;
 
+pub use deep_mahalanobis::{DeepMahalanobis, MahalanobisEmbedder};
 pub use siamese::Siamese;
 pub use supcon::SupConMethod;
 pub use triplet::{Mining, TripletMethod};
