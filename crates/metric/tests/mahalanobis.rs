@@ -361,7 +361,8 @@ fn lsml_objective(model: &Mahalanobis, set: &Set) -> f64 {
     divergence + set.quadruplets.iter().map(residual).sum::<f64>() / set.quadruplets.len() as f64
 }
 
-/// metric-learn has no result here: its solver fails on these pairs with its default balance.
+/// There is no result of metric-learn to compare with: its SDML does not run with scikit-learn 1.5, and says itself that it
+/// fails on such pairs.
 #[test]
 fn sdml_learns_where_its_matrix_is_not_positive_definite() {
     for (name, set) in golden().sets() {

@@ -2,6 +2,7 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use super::MahalanobisError;
 use super::constraints::triangular_pair;
@@ -29,25 +30,25 @@ pub(super) fn default_bounds(rows: &Dense, seed: u64) -> Result<(f64, f64), Maha
         squared_distance(rows.row(a), rows.row(b))
     };
     let mut distances: Vec<f64> = if total <= BOUND_SAMPLES {
-        (0..total).map(distance).collect()
+        (0..total).into_par_iter().map(distance).collect()
     } else {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        (0..BOUND_SAMPLES).map(|_| distance(rng.random_range(0..total))).collect()
+        let drawn: Vec<usize> = (0..BOUND_SAMPLES).map(|_| rng.random_range(0..total)).collect();
+        drawn.into_par_iter().map(distance).collect()
     };
     distances.retain(|&d| d > 0.0); // 0 and -0 make rows that differ and do not
     if distances.is_empty() {
         return Err(MahalanobisError::NoDistinctPairs);
     }
-    distances.sort_unstable_by(f64::total_cmp);
-    Ok((percentile(&distances, 0.05), percentile(&distances, 0.95)))
+    Ok((percentile(&mut distances, 0.05), percentile(&mut distances, 0.95)))
 }
 
-/// Linear interpolation between the two nearest of the `sorted` values, as numpy does.
-fn percentile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * (sorted.len() - 1) as f64;
-    let below = sorted[place.floor() as usize];
-    let above = sorted[place.ceil() as usize];
-    below + place.fract() * (above - below)
+/// Linear interpolation between the two nearest of the sorted values, as numpy does, without sorting them all.
+fn percentile(values: &mut [f64], share: f64) -> f64 {
+    let place = share * (values.len() - 1) as f64;
+    let (_, &mut below, rest) = values.select_nth_unstable_by(place.floor() as usize, f64::total_cmp);
+    let above = rest.iter().copied().fold(f64::INFINITY, f64::min);
+    if place.fract() > 0.0 { below + place.fract() * (above - below) } else { below }
 }
 
 #[cfg(test)]
