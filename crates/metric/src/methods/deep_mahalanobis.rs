@@ -22,8 +22,8 @@ const DISTANCE: Distance = Distance::Euclidean { normalized: false, squared: fal
 /// ```
 ///
 /// The linear learners of [`crate::mahalanobis`] find `L` for features that stay as they are; here features and `L` move
-/// together (as in Hu, Lu and Tan, "Discriminative deep metric learning for face verification in the wild", CVPR 2014,
-/// where the last layer is the metric). Rows are not normalised, because a norm would undo what `L` does to lengths.
+/// together (compare Hu, Lu and Tan, "Discriminative deep metric learning for face verification in the wild", CVPR 2014,
+/// who train a whole network as a metric). Rows are not normalised: a norm would undo what `L` does to lengths.
 ///
 /// The triplet loss does not tell the size of `L` from the size of `f`. The penalty does: it keeps the distance near the
 /// Euclidean one where triplets are indifferent. At `L^T L = 2 I` the default adds 0.001, half a percent of the margin.
