@@ -111,7 +111,7 @@ fn orthonormalize(components: &mut Dense) {
         let (before, rest) = components.data.split_at_mut(i * d);
         let row = &mut rest[..d];
         for _ in 0..2 {
-            // Twice is enough: the second pass removes what rounding left of the first.
+            // The second pass removes what rounding left of the first.
             for earlier in before.chunks_exact(d) {
                 let overlap = dot(row, earlier);
                 axpy(row, -overlap, earlier);
@@ -256,8 +256,8 @@ mod tests {
             assert!((weighted.row(i)[j] - root * plain.row(i)[j]).abs() < 1e-8);
         }
         assert!((1..4).all(|i| lambda.row(i - 1)[i - 1] >= lambda.row(i)[i]));
-        let orthonormal = fit(Embedding::Orthonormalized);
-        let unit = product_transposed(&orthonormal, &orthonormal);
+        let unit = fit(Embedding::Orthonormalized);
+        let unit = product_transposed(&unit, &unit);
         assert!(unit.data.iter().zip(&Dense::identity(4, 4).data).all(|(a, b)| (a - b).abs() < 1e-12));
     }
 
@@ -270,8 +270,7 @@ mod tests {
         });
         let labels: Vec<usize> = (0..60).map(|i| i % 2).collect();
         let model = Lfda { dim: Some(1), ..Lfda::default() }.fit(&x, &labels).unwrap().model;
-        let components = model.components();
-        assert!(components[0].abs() > 10.0 * components[1].abs(), "{components:?}");
+        assert!(model.components()[0].abs() > 10.0 * model.components()[1].abs(), "{model:?}");
     }
 
     #[test]
@@ -286,8 +285,8 @@ mod tests {
                 assert!(model.components().iter().all(|v| v.is_finite()));
             }
         }
-        let singles = Lfda::default().fit(&x, &(0..12).collect::<Vec<usize>>()).unwrap();
-        assert!(singles.model.components().iter().all(|v| v.is_finite()));
+        let singles = Lfda::default().fit(&x, &(0..12).collect::<Vec<usize>>()).unwrap().model;
+        assert!(singles.components().iter().all(|v| v.is_finite()));
     }
 
     #[test]

@@ -93,19 +93,16 @@ impl Mmc {
             differences(x, some)
         };
         let (same, different) = (of_kind(true), of_kind(false));
-        for (kind, rows) in [("same", same.rows), ("different", different.rows)] {
-            if rows == 0 {
-                return Err(MahalanobisError::MissingPairs { kind });
-            }
+        if let Some((kind, _)) = [("same", same.rows), ("different", different.rows)].into_iter().find(|k| k.1 == 0) {
+            return Err(MahalanobisError::MissingPairs { kind });
         }
         if different.data.iter().all(|&v| v == 0.0) {
             return Err(MahalanobisError::NoDistinctPairs);
         }
         let rows_used = distinct_rows(x, pairs.pairs.iter().flatten().copied()).rows;
-        let (components, ascent) =
+        let (components, Ascent { objective, converged, .. }) =
             if self.diagonal { self.diagonal(&same, &different) } else { self.full(&same, &different)? };
         let model = Mahalanobis::new(components.data, components.cols)?;
-        let Ascent { objective, converged, .. } = ascent;
         Ok(Fitted { model, iterations: objective.len() - 1, objective, converged, rows_used })
     }
 
@@ -184,11 +181,8 @@ impl Mmc {
     fn check(&self) -> Result<(), MahalanobisError> {
         check_stop(self.max_iterations, self.tolerance)?;
         if !(self.diagonal_weight > 0.0 && self.diagonal_weight.is_finite()) {
-            return Err(MahalanobisError::setting(
-                "diagonal_weight",
-                self.diagonal_weight,
-                "finite and greater than 0",
-            ));
+            let allowed = "finite and greater than 0";
+            return Err(MahalanobisError::setting("diagonal_weight", self.diagonal_weight, allowed));
         }
         Ok(())
     }
@@ -196,8 +190,7 @@ impl Mmc {
 
 /// Where the power method ended.
 struct Ascent {
-    /// Of unit length.
-    point: Vec<f64>,
+    point: Vec<f64>, // of unit length
     objective: Vec<f64>,
     converged: bool,
 }
