@@ -1,7 +1,7 @@
 //! Mahalanobis learners on 5,000 rows of 50 features: the work of `benches/peers/mahalanobis.py`.
 //!
-//! NCA and MLKR run 10 iterations there and here, all others their defaults. Pairs, quadruplets and chunks are drawn from
-//! the classes as each side draws them.
+//! NCA and MLKR run 10 iterations there and here, all others their defaults. Pairs, quadruplets and chunks are drawn
+//! from the classes as each side draws them.
 
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use metric::mahalanobis::{Covariance, Itml, Learner, Lfda, Lmnn, Lsml, Mlkr, Mmc, Nca, Rca, Scml, Sdml};

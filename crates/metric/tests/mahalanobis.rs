@@ -175,7 +175,8 @@ fn nca_separates_as_well_as_metric_learn() {
     }
 }
 
-/// With our bounds, which are percentiles of squared distances; metric-learn's are of distances, as the next test shows.
+/// With our bounds, which are percentiles of squared distances; metric-learn's are of distances, as the next test
+/// shows.
 #[test]
 fn itml_separates_as_well_as_metric_learn() {
     for (name, set) in golden().sets() {
@@ -281,8 +282,8 @@ fn mmc_is_at_least_as_good_as_metric_learn() {
     }
 }
 
-/// metric-learn's line search adds the term that the objective subtracts, and stops far from the optimum. At the optimum
-/// fewer features are left: the classes are better separated, and on Wine 2 % more rows have a wrong neighbour.
+/// metric-learn's line search adds the term that the objective subtracts, and stops far from the optimum. At the
+/// optimum fewer features are left: the classes are better separated, and on Wine 2 % more rows have a wrong neighbour.
 #[test]
 fn diagonal_mmc_has_a_better_objective_than_metric_learn() {
     for (name, set) in golden().sets() {
@@ -300,8 +301,8 @@ fn diagonal_mmc_has_a_better_objective_than_metric_learn() {
     }
 }
 
-/// The worked example of metric-learn's tests: all pairs of Iris, started from a tenth of the identity. Its search stops
-/// at a tolerance of 0.01; ours goes to the maximum, in almost the same direction.
+/// The worked example of metric-learn's tests: all pairs of Iris, started from a tenth of the identity. Its search
+/// stops at a tolerance of 0.01; ours goes to the maximum, in almost the same direction.
 #[test]
 fn mmc_on_all_pairs_of_iris() {
     let iris = golden().iris;
@@ -361,8 +362,8 @@ fn lsml_objective(model: &Mahalanobis, set: &Set) -> f64 {
     divergence + set.quadruplets.iter().map(residual).sum::<f64>() / set.quadruplets.len() as f64
 }
 
-/// There is no result of metric-learn to compare with: its SDML does not run with scikit-learn 1.5, and says itself that it
-/// fails on such pairs.
+/// There is no result of metric-learn to compare with: its SDML does not run with scikit-learn 1.5, and says itself
+/// that it fails on such pairs.
 #[test]
 fn sdml_learns_where_its_matrix_is_not_positive_definite() {
     for (name, set) in golden().sets() {

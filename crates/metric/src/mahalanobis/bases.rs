@@ -19,8 +19,9 @@ const MANY_FEATURES: usize = 51;
 
 /// `count` unit directions, `[count, d]`, fewer where the data give fewer: Fisher's discriminants of local regions.
 ///
-/// Regions are the centres of k-means, as many as needed. In each, at each of two scales, the nearest rows of every class
-/// give `min(classes - 1, d)` directions in which classes vary least compared with all rows (section 3.2 of the paper).
+/// Regions are the centres of k-means, as many as needed. In each, at each of two scales, the nearest rows of every
+/// class give `min(classes - 1, d)` directions in which classes vary least compared with all rows (section 3.2 of the
+/// paper).
 pub(super) fn local_discriminants(data: &Training, count: usize, seed: u64) -> Result<Dense, MahalanobisError> {
     let classes = data.labels.len();
     let each = (classes - 1).min(data.dim());
@@ -50,9 +51,9 @@ pub(super) fn local_discriminants(data: &Training, count: usize, seed: u64) -> R
     some_rows(found.concat(), data.dim(), count)
 }
 
-/// `count` unit directions, `[count, d]`, in which near pairs of triplets vary less than far pairs: the discriminants of
-/// drawn sets of `2 d` triplets (all of them when there are fewer) whose share is below a half, at least one of each set.
-/// `near` and `far` hold one difference a triplet, `[m, d]`.
+/// `count` unit directions, `[count, d]`, in which near pairs of triplets vary less than far pairs: the discriminants
+/// of drawn sets of `2 d` triplets (all of them when there are fewer) whose share is below a half, at least one of each
+/// set. `near` and `far` hold one difference a triplet, `[m, d]`.
 pub(super) fn triplet_discriminants(
     near: &Dense,
     far: &Dense,

@@ -1,10 +1,10 @@
 //! Directions ordered by how little a part of the scatter varies along them.
 //!
-//! Learners that weigh a scatter to be small (rows of one chunk, of one class, of same pairs) against the scatter of all
-//! solve one generalised eigenproblem, `part v = share whole v`. Metric learners usually invert `part`, which fails when
-//! there are more features than rows, or a feature is constant, or rows are repeated. Here the problem is solved in the
-//! directions in which the rows vary at all, and a direction in which `part` does not vary gets the smallest share that
-//! is not zero: it counts as much as the best of the others, not infinitely much.
+//! Learners that weigh a scatter to be small (rows of one chunk, of one class, of same pairs) against the scatter of
+//! all solve one generalised eigenproblem, `part v = share whole v`. Metric learners usually invert `part`, which fails
+//! when there are more features than rows, or a feature is constant, or rows are repeated. Here the problem is solved
+//! in the directions in which the rows vary at all, and a direction in which `part` does not vary gets the smallest
+//! share that is not zero: it counts as much as the best of the others, not infinitely much.
 
 use super::MahalanobisError;
 use super::linalg::{Dense, product, product_transposed, symmetric_eigen};

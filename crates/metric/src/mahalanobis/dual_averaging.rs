@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn a_step_of_dual_averaging_by_hand() {
-        // One direction, one triplet: 0, 1, 3. Gap 1 - 9 = -8, gradient -8; w = 8 / (gamma (slack + 8)) without penalty.
+        // One direction, one triplet: 0, 1, 3. Gap 1 - 9 = -8, gradient -8; w = 8 / (gamma (slack + 8)) without
+        // penalty.
         let mut averaging = DualAveraging::new(Dense { data: vec![0.0, 1.0, 3.0], rows: 3, cols: 1 }, 0.0, 0.5);
         averaging.step([[0, 1, 2]].into_iter(), 1);
         assert!((averaging.weights[0] - 8.0 / (0.5 * 8.001)).abs() < 1e-12);

@@ -59,8 +59,8 @@ impl Default for Itml {
 }
 
 impl Learner for Itml {
-    /// Draws [`Itml::constraints`] same and different pairs from the labels ([`pairs_from_labels`]) and learns from them
-    /// with the default bounds.
+    /// Draws [`Itml::constraints`] same and different pairs from the labels ([`pairs_from_labels`]) and learns from
+    /// them with the default bounds.
     ///
     /// # Errors
     /// As [`Itml::fit_pairs`], on a single class, and when no class has two rows.
@@ -72,8 +72,8 @@ impl Learner for Itml {
 }
 
 impl Itml {
-    /// Learns from pairs of rows of `x`, `[n, d]`. `bounds` are the squared distances `(u, l)` with `0 < u <= l`; `None`
-    /// takes the default ones.
+    /// Learns from pairs of rows of `x`, `[n, d]`. `bounds` are the squared distances `(u, l)` with `0 < u <= l`;
+    /// `None` takes the default ones.
     ///
     /// [`Fitted::objective`] is the value of the paper's equation 5 after each sweep, which approaches its minimum
     /// from outside the constraints and need not fall; [`Fitted::rows_used`] counts the distinct rows in the pairs.

@@ -1,7 +1,7 @@
 //! Local Fisher discriminant analysis (LFDA).
 //!
-//! Sugiyama, "Dimensionality reduction of multimodal labeled data by local Fisher discriminant analysis", JMLR 8 (2007),
-//! 1027-1061.
+//! Sugiyama, "Dimensionality reduction of multimodal labeled data by local Fisher discriminant analysis", JMLR 8
+//! (2007), 1027-1061.
 
 use nearfar_core::matrix::Matrix;
 use rayon::prelude::*;
@@ -143,7 +143,8 @@ fn local_scatters(data: &Training, neighbors: usize) -> (Dense, Dense) {
     (within, mixture)
 }
 
-/// `1/2 sum_ij A_ij (x_i - x_j)(x_i - x_j)^T` over the rows of one class: `X^T (D X - A X)` with `D` the row sums of `A`.
+/// `1/2 sum_ij A_ij (x_i - x_j)(x_i - x_j)^T` over the rows of one class: `X^T (D X - A X)` with `D` the row sums of
+/// `A`.
 fn local_scatter(rows: &Dense, neighbors: usize) -> Dense {
     let (n, d) = (rows.rows, rows.cols);
     let scales: Vec<f64> = (0..n).into_par_iter().map(|i| local_scale(rows, i, neighbors)).collect();

@@ -178,8 +178,8 @@ pub(crate) fn symmetric_eigen(a: &Dense) -> Result<Eigen, MahalanobisError> {
     Ok(out)
 }
 
-/// Inverse and logarithm of the determinant of the symmetric matrix `a`; `None` when it is not positive definite, to the
-/// last bits, or not finite.
+/// Inverse and logarithm of the determinant of the symmetric matrix `a`; `None` when it is not positive definite, to
+/// the last bits, or not finite.
 pub(crate) fn positive_inverse(a: &Dense) -> Option<(Dense, f64)> {
     let mut eigen = symmetric_eigen(a).ok()?;
     let (largest, smallest) = (eigen.values[0], eigen.values[a.rows - 1]);

@@ -64,15 +64,15 @@ impl Learner for Lsml {
 }
 
 impl Lsml {
-    /// Learns from quadruplets of rows of `x`, `[n, d]`. `weights`, one for each, are divided by their sum; `None` weighs
-    /// all alike.
+    /// Learns from quadruplets of rows of `x`, `[n, d]`. `weights`, one for each, are divided by their sum; `None`
+    /// weighs all alike.
     ///
     /// [`Fitted::objective`] is the objective at the prior and after each iteration; it falls.
     ///
     /// # Errors
-    /// On settings outside their ranges, values that are not finite, lengths that differ, quadruplets that name rows that
-    /// do not exist, no quadruplets, negative weights or weights that are all 0, and a covariance without inverse as
-    /// prior.
+    /// On settings outside their ranges, values that are not finite, lengths that differ, quadruplets that name rows
+    /// that do not exist, no quadruplets, negative weights or weights that are all 0, and a covariance without inverse
+    /// as prior.
     pub fn fit_quadruplets(
         &self,
         x: &Matrix,
@@ -134,8 +134,8 @@ struct Comparisons {
 impl Comparisons {
     /// The objective plus `d`, and its gradient, at `components`, row-major `[d, d]`.
     ///
-    /// With `r = |L near| - |L far| > 0`, `d(w r^2) = w (1 - |L far| / |L near|) d|L near|^2 + w (1 - |L near| / |L far|)
-    /// d|L far|^2`; and `d D_ld = tr((M_0^-1 - M^-1) dM)`, `dM -> 2 L dM`.
+    /// With `r = |L near| - |L far| > 0`, `d(w r^2) = w (1 - |L far| / |L near|) d|L near|^2 + w (1 - |L near| / |L
+    /// far|) d|L far|^2`; and `d D_ld = tr((M_0^-1 - M^-1) dM)`, `dM -> 2 L dM`.
     fn evaluate(&self, components: &[f64]) -> (f64, Vec<f64>) {
         let d = self.near.cols;
         let map = Dense { data: components.to_vec(), rows: d, cols: d };

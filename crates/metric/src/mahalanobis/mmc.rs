@@ -28,30 +28,32 @@ const ZERO_DISTANCE: f64 = 1e-12;
 /// (Equations 3 to 5 of the paper.) The diagonal form is the paper's equation 6, `min sum_same |.|^2 - c log
 /// sum_different |.|`, over matrices that only scale the features. Up to scale the two are one problem.
 ///
-/// **Solver.** In coordinates in which the same pairs have unit scatter, the constraint says that `L` has a fixed length,
-/// and the sum of the norms `|L (x_i - x_j)|` is convex in `L`. Its maximum over a ball is found by the generalised power
-/// method: `L` becomes the gradient, scaled to the ball. The sum grows with every step, no step length is needed, and
-/// the maximum over full matrices is global, because the problem is convex in `M`. The paper, and metric-learn, take
-/// gradient steps and project them by turns on the constraint and on the cone; they stop short of the maximum.
+/// **Solver.** In coordinates in which the same pairs have unit scatter, the constraint says that `L` has a fixed
+/// length, and the sum of the norms `|L (x_i - x_j)|` is convex in `L`. Its maximum over a ball is found by the
+/// generalised power method: `L` becomes the gradient, scaled to the ball. The sum grows with every step, no step
+/// length is needed, and the maximum over full matrices is global, because the problem is convex in `M`. The paper, and
+/// metric-learn, take gradient steps and project them by turns on the constraint and on the cone; they stop short of
+/// the maximum.
 ///
-/// The best `M` often has rank 1 or 2, and its diagonal form few features: the method wants distances of different pairs
-/// to be large in sum, not each one large. [`Mmc::tolerance`] ends the search before the other directions vanish.
+/// The best `M` often has rank 1 or 2, and its diagonal form few features: the method wants distances of different
+/// pairs to be large in sum, not each one large. [`Mmc::tolerance`] ends the search before the other directions vanish.
 ///
-/// Where same pairs do not vary, the paper's maximum is infinite. Such a direction counts as the tightest of the others.
+/// Where same pairs do not vary, the paper's maximum is infinite. Such a direction counts as the tightest of the
+/// others.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mmc {
     /// Learns a weight for each feature only. Default `false`.
     pub diagonal: bool,
-    /// `c` of the diagonal form, greater than 0: same pairs have squared distances that add up to half of it. Default 1,
-    /// as in metric-learn.
+    /// `c` of the diagonal form, greater than 0: same pairs have squared distances that add up to half of it. Default
+    /// 1, as in metric-learn.
     pub diagonal_weight: f64,
     /// Iterations at most. Default 100, as in metric-learn.
     pub max_iterations: usize,
     /// Ends when the sum grew by less than this share. Default 1e-3, metric-learn's tolerance of its steps.
     pub tolerance: f64,
-    /// Pairs of each kind that [`Learner::fit`] draws from labels, at least 1. Default `None`: `20 C^2` for `C` classes,
-    /// as in metric-learn.
+    /// Pairs of each kind that [`Learner::fit`] draws from labels, at least 1. Default `None`: `20 C^2` for `C`
+    /// classes, as in metric-learn.
     pub constraints: Option<usize>,
     /// Seed of that draw. Default 0.
     pub seed: u64,
@@ -64,7 +66,8 @@ impl Default for Mmc {
 }
 
 impl Learner for Mmc {
-    /// Draws [`Mmc::constraints`] same and different pairs from the labels ([`pairs_from_labels`]) and learns from them.
+    /// Draws [`Mmc::constraints`] same and different pairs from the labels ([`pairs_from_labels`]) and learns from
+    /// them.
     ///
     /// # Errors
     /// As [`Mmc::fit_pairs`], on a single class, and when no class has two rows.
@@ -78,8 +81,8 @@ impl Learner for Mmc {
 impl Mmc {
     /// Learns from pairs of rows of `x`, `[n, d]`, some of each kind.
     ///
-    /// The full matrix is scaled as in the paper's code: same pairs have squared distances that add up to a hundredth of
-    /// their Euclidean ones. [`Fitted::objective`] is the sum of the distances of different pairs when the squared
+    /// The full matrix is scaled as in the paper's code: same pairs have squared distances that add up to a hundredth
+    /// of their Euclidean ones. [`Fitted::objective`] is the sum of the distances of different pairs when the squared
     /// distances of same pairs add up to 1, at the start and after each iteration; it rises.
     ///
     /// # Errors
@@ -138,7 +141,8 @@ impl Mmc {
         let mut shares: Vec<f64> =
             inside.iter().zip(&whole).map(|(i, &w)| if w > floor { i / w } else { 1.0 }).collect();
         raise_zeros(&mut shares);
-        // The squared unit of each feature: its sum of squares over same pairs is 1. A feature that never varies has none.
+        // The squared unit of each feature: its sum of squares over same pairs is 1. A feature that never varies has
+        // none.
         let unit: Vec<f64> =
             shares.iter().zip(&whole).map(|(s, &w)| if w > floor { 1.0 / (s * w) } else { 0.0 }).collect();
         let mapped: Vec<f64> = squared.iter().zip(unit.iter().cycle()).map(|(v, u)| v * u).collect();
@@ -228,8 +232,8 @@ mod tests {
 
     #[test]
     fn the_maximum_of_a_worked_example() {
-        // Same pairs: the identity scatter. Different pairs (3, 1) and (3, -1): with M = diag(a, b), a + b = t, the sum is
-        // 2 sqrt(9 a + b), greatest at b = 0.
+        // Same pairs: the identity scatter. Different pairs (3, 1) and (3, -1): with M = diag(a, b), a + b = t, the sum
+        // is 2 sqrt(9 a + b), greatest at b = 0.
         let (x, pairs) = crossed();
         let exact = Mmc { tolerance: 0.0, max_iterations: 2000, ..Mmc::default() };
         let fitted = exact.fit_pairs(&x, &pairs).unwrap();

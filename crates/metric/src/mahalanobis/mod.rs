@@ -18,8 +18,9 @@
 //! | [`Scml`] | triplets, or classes | few directions, one row nearer than another by a margin | `batch * bases` |
 //! | [`Pca`] | none | the directions of greatest variance: the baseline | one eigendecomposition |
 //!
-//! Weak supervision (pairs, triplets, quadruplets, chunks) comes as the types of [`crate::weak`]; [`pairs_from_labels`],
-//! [`quadruplets_from_labels`], [`chunks_from_labels`] and [`knn_triplets`] make it from classes.
+//! Weak supervision (pairs, triplets, quadruplets, chunks) comes as the types of [`crate::weak`];
+//! [`pairs_from_labels`], [`quadruplets_from_labels`], [`chunks_from_labels`] and [`knn_triplets`] make it from
+//! classes.
 //!
 //! Rows cross the boundary as [`Matrix`] (`f32`); all computing is in `f64`. Results do not depend on the number of
 //! threads, and those of [`Lmnn`] and [`Nca`] not on the order of the rows.
@@ -100,9 +101,9 @@ pub struct Fitted {
     pub model: Mahalanobis,
     /// Iterations of the solver; 0 when the start could not be improved.
     pub iterations: usize,
-    /// The learner's own objective: for [`Lmnn`], [`Mlkr`], [`Lsml`] (falling), [`Nca`] and [`Mmc`] (rising) at the start
-    /// and after each iteration, for [`Itml`] and [`Sdml`] after each sweep, for [`Scml`] at every look; empty for closed
-    /// forms.
+    /// The learner's own objective: for [`Lmnn`], [`Mlkr`], [`Lsml`] (falling), [`Nca`] and [`Mmc`] (rising) at the
+    /// start and after each iteration, for [`Itml`] and [`Sdml`] after each sweep, for [`Scml`] at every look; empty
+    /// for closed forms.
     pub objective: Vec<f64>,
     /// Whether the solver met its tolerance, or could go no further, before its iterations ran out.
     pub converged: bool,

@@ -19,8 +19,8 @@ pub(super) const BLOCK: usize = 64;
 
 /// Sum and gradient, at `components`, row-major `[k, d]`, of `loss` over the rows `[n, d]`.
 ///
-/// `loss(i, row)` finds the probabilities `p_ij` of row `i` in `row`, returns the row's loss, and leaves the weights `w_ij`
-/// of `d loss = sum_j w_ij d|L(x_i - x_j)|^2` there. These add up to 0, because so do the `d p_ij`.
+/// `loss(i, row)` finds the probabilities `p_ij` of row `i` in `row`, returns the row's loss, and leaves the weights
+/// `w_ij` of `d loss = sum_j w_ij d|L(x_i - x_j)|^2` there. These add up to 0, because so do the `d p_ij`.
 pub(super) fn evaluate(
     rows: &Dense,
     components: &[f64],

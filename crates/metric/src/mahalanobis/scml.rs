@@ -15,8 +15,8 @@ use super::linalg::{Dense, product_transposed, squared_distance, transposed_prod
 use super::{Fitted, Learner, Mahalanobis, MahalanobisError};
 use crate::weak::Triplets;
 
-/// Learns a nonnegative, sparse combination of directions under which row `a` of each triplet is nearer to `b` than to `c`
-/// by a margin of 1:
+/// Learns a nonnegative, sparse combination of directions under which row `a` of each triplet is nearer to `b` than to
+/// `c` by a margin of 1:
 ///
 /// ```text
 /// M = sum_k w_k b_k b_k^T,  w >= 0
@@ -24,11 +24,11 @@ use crate::weak::Triplets;
 /// ```
 ///
 /// (Equation 2 of the paper.) The directions `b_k` are fixed beforehand: Fisher's discriminants of local regions when
-/// there are classes, discriminants of drawn sets of triplets when there are only triplets. So there are as many unknowns
-/// as directions, whatever the number of features.
+/// there are classes, discriminants of drawn sets of triplets when there are only triplets. So there are as many
+/// unknowns as directions, whatever the number of features.
 ///
-/// **Solver.** Stochastic dual averaging over small batches of triplets. The objective over all triplets is computed every
-/// [`Scml::check_every`] iterations, and the best weights seen then are returned.
+/// **Solver.** Stochastic dual averaging over small batches of triplets. The objective over all triplets is computed
+/// every [`Scml::check_every`] iterations, and the best weights seen then are returned.
 ///
 /// metric-learn ignores `gamma` in its form for classes, takes rows for columns of eigenvectors in its directions from
 /// triplets, and squares the matrix whose sign should tell good directions from bad ones. None of this is here.

@@ -27,13 +27,13 @@ use crate::weak::Pairs;
 /// metric-learn calls.
 ///
 /// **When `S` is not positive definite** the minimum is minus infinity: along a direction in which different pairs
-/// outweigh same pairs, `M` grows without end. With the default balance this is the rule, and metric-learn then fails or
-/// returns what its solver diverged to. Here the balance is lowered to the largest value that leaves every eigenvalue of
-/// `S`, relative to `M_0^-1`, at least [`Sdml::floor`]: the problem stays the paper's, with the greatest weight on the
-/// pairs for which it has a solution. [`Sdml::balance_used`] tells the value.
+/// outweigh same pairs, `M` grows without end. With the default balance this is the rule, and metric-learn then fails
+/// or returns what its solver diverged to. Here the balance is lowered to the largest value that leaves every
+/// eigenvalue of `S`, relative to `M_0^-1`, at least [`Sdml::floor`]: the problem stays the paper's, with the greatest
+/// weight on the pairs for which it has a solution. [`Sdml::balance_used`] tells the value.
 ///
-/// **Solver.** Block coordinate descent on the inverse `W` of `M`, one row at a time, each by a lasso. It starts from `S`,
-/// where `W` is feasible and positive definite, and both stay true after every row. The duality gap ends it.
+/// **Solver.** Block coordinate descent on the inverse `W` of `M`, one row at a time, each by a lasso. It starts from
+/// `S`, where `W` is feasible and positive definite, and both stay true after every row. The duality gap ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sdml {
@@ -41,8 +41,8 @@ pub struct Sdml {
     pub balance: f64,
     /// Weight of the penalty, not negative. Default 0.01, as in metric-learn.
     pub sparsity: f64,
-    /// Smallest eigenvalue that `S` may have relative to the inverse prior, greater than 0 and less than 1: the balance is
-    /// lowered until it does. No direction then grows to more than one over it. Default 0.1.
+    /// Smallest eigenvalue that `S` may have relative to the inverse prior, greater than 0 and less than 1: the balance
+    /// is lowered until it does. No direction then grows to more than one over it. Default 0.1.
     pub floor: f64,
     /// The matrix to stay close to. Default [`Prior::Identity`].
     pub prior: Prior,
@@ -50,8 +50,8 @@ pub struct Sdml {
     pub max_iterations: usize,
     /// Ends when the duality gap is at most this for each feature. Default 1e-6.
     pub tolerance: f64,
-    /// Pairs of each kind that [`Learner::fit`] draws from labels, at least 1. Default `None`: `20 C^2` for `C` classes,
-    /// as in metric-learn.
+    /// Pairs of each kind that [`Learner::fit`] draws from labels, at least 1. Default `None`: `20 C^2` for `C`
+    /// classes, as in metric-learn.
     pub constraints: Option<usize>,
     /// Seed of that draw. Default 0.
     pub seed: u64,
@@ -73,7 +73,8 @@ impl Default for Sdml {
 }
 
 impl Learner for Sdml {
-    /// Draws [`Sdml::constraints`] same and different pairs from the labels ([`pairs_from_labels`]) and learns from them.
+    /// Draws [`Sdml::constraints`] same and different pairs from the labels ([`pairs_from_labels`]) and learns from
+    /// them.
     ///
     /// # Errors
     /// As [`Sdml::fit_pairs`], on a single class, and when no class has two rows.
@@ -88,8 +89,8 @@ impl Sdml {
     /// Learns from pairs of rows of `x`, `[n, d]`. [`Fitted::objective`] is the objective after each sweep.
     ///
     /// # Errors
-    /// On settings outside their ranges, values that are not finite, lengths that differ, no pairs, pairs that name rows
-    /// that do not exist, pairs that all join identical rows, and a covariance without inverse as prior.
+    /// On settings outside their ranges, values that are not finite, lengths that differ, no pairs, pairs that name
+    /// rows that do not exist, pairs that all join identical rows, and a covariance without inverse as prior.
     pub fn fit_pairs(&self, x: &Matrix, pairs: &Pairs) -> Result<Fitted, MahalanobisError> {
         let Problem { prior, pull, balance, rows_used } = self.problem(x, pairs)?;
         let mut scatter = prior.inverse; // S
@@ -111,7 +112,8 @@ impl Sdml {
         Ok(Fitted { model, iterations: objective.len(), objective, converged, rows_used })
     }
 
-    /// The balance that [`Sdml::fit_pairs`] learns these pairs with: [`Sdml::balance`], or less where that has no minimum.
+    /// The balance that [`Sdml::fit_pairs`] learns these pairs with: [`Sdml::balance`], or less where that has no
+    /// minimum.
     ///
     /// # Errors
     /// As [`Sdml::fit_pairs`].

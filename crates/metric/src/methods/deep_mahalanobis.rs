@@ -21,12 +21,13 @@ const DISTANCE: Distance = Distance::Euclidean { normalized: false, squared: fal
 /// loss = triplet margin of d over mined triplets + penalty |L^T L - I|^2 / features
 /// ```
 ///
-/// The linear learners of [`crate::mahalanobis`] find `L` for features that stay as they are; here features and `L` move
-/// together (compare Hu, Lu and Tan, "Discriminative deep metric learning for face verification in the wild", CVPR 2014,
-/// who train a whole network as a metric). Rows are not normalised: a norm would undo what `L` does to lengths.
+/// The linear learners of [`crate::mahalanobis`] find `L` for features that stay as they are; here features and `L`
+/// move together (compare Hu, Lu and Tan, "Discriminative deep metric learning for face verification in the wild", CVPR
+/// 2014, who train a whole network as a metric). Rows are not normalised: a norm would undo what `L` does to lengths.
 ///
-/// The triplet loss does not tell the size of `L` from the size of `f`. The penalty does: it keeps the distance near the
-/// Euclidean one where triplets are indifferent. At `L^T L = 2 I` the default adds 0.001, half a percent of the margin.
+/// The triplet loss does not tell the size of `L` from the size of `f`. The penalty does: it keeps the distance near
+/// the Euclidean one where triplets are indifferent. At `L^T L = 2 I` the default adds 0.001, half a percent of the
+/// margin.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeepMahalanobis {
@@ -74,8 +75,8 @@ pub struct MahalanobisEmbedder {
 }
 
 impl MahalanobisEmbedder {
-    /// `L`, row-major `[features, features]`: what [`Mahalanobis::new`](crate::mahalanobis::Mahalanobis::new) takes for a
-    /// distance of the encoder's features.
+    /// `L`, row-major `[features, features]`: what [`Mahalanobis::new`](crate::mahalanobis::Mahalanobis::new) takes for
+    /// a distance of the encoder's features.
     ///
     /// # Errors
     /// When the device fails.
