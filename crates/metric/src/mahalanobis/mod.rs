@@ -52,6 +52,7 @@ mod mmc;
 mod model;
 mod nca;
 mod neighbourhood;
+mod order;
 mod pca;
 mod prior;
 mod rca;

@@ -23,7 +23,7 @@ pub(super) fn centres(rows: &Dense, count: usize, seed: u64) -> Dense {
         }
         assigned = nearest;
         let mut sums = Dense::zeros(centres.rows, centres.cols);
-        let mut sizes = vec![0.0; centres.rows];
+        let mut sizes = vec![0.0f64; centres.rows];
         for (i, &region) in assigned.iter().enumerate() {
             axpy(&mut sums.data[region * rows.cols..(region + 1) * rows.cols], 1.0, rows.row(i));
             sizes[region] += 1.0;
