@@ -120,6 +120,22 @@ pub(crate) fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
     lanes(a, b, |x, y| (x - y) * (x - y))
 }
 
+/// Sum of all values.
+pub(crate) fn sum(a: &[f64]) -> f64 {
+    lanes(a, a, |x, _| x)
+}
+
+/// The smallest value; infinity when there is none. NaN is passed over.
+pub(crate) fn least(a: &[f64]) -> f64 {
+    let smaller = |m: f64, v: f64| if v < m { v } else { m };
+    let mut lanes = [f64::INFINITY; LANES];
+    let (body, tail) = a.as_chunks::<LANES>();
+    for chunk in body {
+        lanes.iter_mut().zip(chunk).for_each(|(m, &v)| *m = smaller(*m, v));
+    }
+    lanes.iter().chain(tail).fold(f64::INFINITY, |m, &v| smaller(m, v))
+}
+
 #[inline(always)]
 fn lanes(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
     let mut sums = [0.0; LANES];
@@ -246,6 +262,15 @@ mod tests {
     fn a_single_value_is_its_own_decomposition() {
         let eigen = symmetric_eigen(&Dense { data: vec![3.0], rows: 1, cols: 1 }).unwrap();
         assert_eq!((eigen.values, eigen.vectors.data), (vec![3.0], vec![1.0]));
+    }
+
+    #[test]
+    fn sum_and_least_see_every_value() {
+        for n in [0, 1, 7, 8, 21] {
+            let values: Vec<f64> = (0..n).map(|i| f64::from((i * 5 + 3) % 22)).collect();
+            assert_eq!(sum(&values), values.iter().sum::<f64>());
+            assert_eq!(least(&values), values.iter().copied().fold(f64::INFINITY, f64::min));
+        }
     }
 
     #[test]

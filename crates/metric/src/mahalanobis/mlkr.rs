@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::data::{check_length, check_rows, to_dense};
 use super::init::{Init, initial_components};
 use super::lbfgs::{Stop, minimize};
-use super::linalg::{Dense, axpy, dot};
+use super::linalg::{Dense, dot};
 use super::lmnn::check_stop;
 use super::neighbourhood::evaluate;
 use super::{Fitted, Learner, MahalanobisError};
@@ -76,7 +76,7 @@ impl Mlkr {
         check_length("targets, one row for each row", x.rows(), targets.rows())?;
         let (rows, targets) = (centred(x), centred(targets)); // neither moves f
         let start = initial_components(&rows, self.init, self.dim)?;
-        let regression = Regression { rows: &rows, targets: &targets };
+        let regression = Regression { rows: &rows, targets: &transposed(&targets) };
         let stop = Stop { min_iterations: 0, max_iterations: self.max_iterations, tolerance: self.tolerance };
         let found = minimize(start.data, stop, |components| regression.evaluate(components));
         Fitted::from_minimum(found, x.cols(), x.rows(), 1.0)
@@ -94,7 +94,7 @@ fn centred(x: &Matrix) -> Dense {
 struct Regression<'a> {
     /// `[n, d]`.
     rows: &'a Dense,
-    /// `[n, m]`.
+    /// One column of the targets a row, `[m, n]`.
     targets: &'a Dense,
 }
 
@@ -104,21 +104,24 @@ impl Regression<'_> {
     /// `df = sum_ij w_ij d|L(x_i - x_j)|^2` with `w_ij = -2 p_ij (yhat_i - y_i) . (y_j - yhat_i)`: equation 6 of the
     /// paper.
     fn evaluate(&self, components: &[f64]) -> (f64, Vec<f64>) {
-        let targets = self.targets;
         evaluate(self.rows, components, |i, row| {
-            let mut residual = vec![0.0; targets.cols]; // yhat_i, then yhat_i - y_i
-            for (p, target) in row.iter().zip(targets.data.chunks_exact(targets.cols)) {
-                axpy(&mut residual, *p, target);
+            let mut loss = 0.0;
+            let mut slopes = vec![0.0; row.len()]; // (yhat_i - y_i) . (y_j - yhat_i)
+            for target in self.targets.data.chunks_exact(row.len()) {
+                let predicted = dot(row, target);
+                let residual = predicted - target[i];
+                loss += residual * residual;
+                slopes.iter_mut().zip(target).for_each(|(slope, y)| *slope += residual * (y - predicted));
             }
-            let predicted = residual.clone();
-            axpy(&mut residual, -1.0, targets.row(i));
-            let offset = dot(&residual, &predicted);
-            for (p, target) in row.iter_mut().zip(targets.data.chunks_exact(targets.cols)) {
-                *p *= -2.0 * (dot(&residual, target) - offset);
-            }
-            dot(&residual, &residual)
+            row.iter_mut().zip(&slopes).for_each(|(p, slope)| *p *= -2.0 * slope);
+            loss
         })
     }
+}
+
+fn transposed(x: &Dense) -> Dense {
+    let data = (0..x.cols).flat_map(|j| (0..x.rows).map(move |i| x.data[i * x.cols + j])).collect();
+    Dense { data, rows: x.cols, cols: x.rows }
 }
 
 #[cfg(test)]
@@ -154,7 +157,7 @@ mod tests {
     fn the_value_agrees_with_the_paper_across_blocks() {
         let (rows, targets) = cloud(BLOCK + 7, 3);
         let components: Vec<f64> = (0..8_i32).map(|i| (f64::from(i) * 1.7).sin()).collect();
-        let (value, _) = Regression { rows: &rows, targets: &targets }.evaluate(&components);
+        let (value, _) = Regression { rows: &rows, targets: &transposed(&targets) }.evaluate(&components);
         let expected = naive(&rows, &targets, &components);
         assert!((value - expected).abs() < 1e-10 * expected, "{value} {expected}");
     }
@@ -163,6 +166,7 @@ mod tests {
     fn the_gradient_agrees_with_finite_differences() {
         for columns in [1, 3] {
             let (rows, targets) = cloud(BLOCK + 9, columns);
+            let targets = transposed(&targets);
             let objective = Regression { rows: &rows, targets: &targets };
             let components: Vec<f64> = (0..8_i32).map(|i| (f64::from(i) * 1.7).sin()).collect();
             for (at, expected) in objective.evaluate(&components).1.into_iter().enumerate() {

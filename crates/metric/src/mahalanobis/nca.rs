@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::data::Training;
 use super::init::{Init, initial_components};
 use super::lbfgs::{Minimum, Stop, minimize};
+use super::linalg::sum;
 use super::lmnn::check_stop;
 use super::neighbourhood::evaluate;
 use super::{Fitted, Learner, MahalanobisError};
@@ -137,10 +138,11 @@ impl Neighbourhood<'_> {
     fn evaluate(&self, components: &[f64]) -> (f64, Vec<f64>) {
         evaluate(&self.data.rows, components, |i, row| {
             let own = self.data.members(self.data.class_of[i]);
-            let p = row[own.clone()].iter().sum::<f64>();
-            for (j, value) in row.iter_mut().enumerate() {
-                *value *= if own.contains(&j) { 1.0 - p } else { -p };
-            }
+            let p = sum(&row[own.clone()]);
+            let (before, rest) = row.split_at_mut(own.start);
+            let (inside, after) = rest.split_at_mut(own.len());
+            inside.iter_mut().for_each(|value| *value *= 1.0 - p);
+            before.iter_mut().chain(after).for_each(|value| *value *= -p);
             -p
         })
     }
