@@ -141,15 +141,11 @@ pub(super) fn distinct_rows(x: &Matrix, indices: impl Iterator<Item = usize>) ->
     to_dense(x, &rows)
 }
 
-/// `x_a - x_b` for every pair, `[pairs, d]`.
+/// `x_a - x_b` for every pair, `[pairs, d]`; `x` has columns.
 pub(crate) fn differences(x: &Matrix, pairs: impl Iterator<Item = [usize; 2]>) -> Dense {
-    let mut data = Vec::new();
-    let mut rows = 0;
-    for [a, b] in pairs {
-        data.extend(x.row(a).iter().zip(x.row(b)).map(|(&a, &b)| f64::from(a) - f64::from(b)));
-        rows += 1;
-    }
-    Dense { data, rows, cols: x.cols() }
+    let difference = |[a, b]: [usize; 2]| x.row(a).iter().zip(x.row(b)).map(|(&a, &b)| f64::from(a) - f64::from(b));
+    let data: Vec<f64> = pairs.flat_map(difference).collect();
+    Dense { rows: data.len() / x.cols(), cols: x.cols(), data }
 }
 
 #[cfg(test)]

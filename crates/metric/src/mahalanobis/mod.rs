@@ -9,7 +9,7 @@
 //! | [`Rca`] | chunks, or classes | no variation inside chunks | closed form |
 //! | [`Lfda`] | classes | classes apart, each held together only where it is near | closed form, after `n^2 d` |
 //! | [`Lmnn`] | classes | nearest neighbours of the own class, by a margin | `n^2 k`, plus the impostors |
-//! | [`Nca`] | classes | most of each row's soft neighbourhood in its own class | `n^2 (k + d)`, dense |
+//! | [`Nca`] | classes | most of each row's soft neighbourhood in its own class | `n^2 (k + d)` |
 //! | [`Mlkr`] | targets, or classes | targets predicted by the neighbours' | as [`Nca`] |
 //! | [`Itml`] | pairs, or classes | same pairs within one distance, different pairs beyond another | `pairs * d^2` |
 //! | [`Mmc`] | pairs, or classes | different pairs far in sum, same pairs near in sum | `pairs * d^2` |
@@ -23,7 +23,7 @@
 //! classes.
 //!
 //! Rows cross the boundary as [`Matrix`] (`f32`); all computing is in `f64`. Results do not depend on the number of
-//! threads, and those of [`Lmnn`] and [`Nca`] not on the order of the rows.
+//! threads, and those of [`Lmnn`], [`Nca`] and [`Lfda`] not on the order of the rows.
 //!
 //! **When not to use these.** A linear map cannot bend: where classes are not linearly closer in the features given,
 //! learn features first. With more features than rows, reduce them by [`Pca`]; learners with `d^2` free values overfit.
