@@ -141,7 +141,7 @@ impl Scml {
         for iteration in 1..=self.iterations {
             let batch = (0..self.batch).map(|_| triplets[rng.random_range(0..triplets.len())]);
             averaging.step(batch, self.batch);
-            if iteration % self.check_every != 0 {
+            if !iteration.is_multiple_of(self.check_every) {
                 continue;
             }
             let components = components_of(bases, &averaging.weights);
