@@ -7,12 +7,12 @@ use nearfar_core::{backend::Backend, data::catalog, encoder::Architecture};
 pub fn print() {
     println!("methods");
     for (name, line) in MethodName::listing() {
-        println!("  {name:<14} {line}");
+        println!("  {name:<16} {line}");
     }
-    println!("  {:<14} hybrid: the Mahalanobis learner B on the frozen features of A, for example simclr+lmnn", "A+B");
+    println!("  {:<16} hybrid: the Mahalanobis learner B on the frozen features of A, for example simclr+lmnn", "A+B");
     println!("\nencoders");
     for architecture in Architecture::ALL {
-        println!("  {:<14} {}", architecture.name(), architecture.describe());
+        println!("  {:<16} {}", architecture.name(), architecture.describe());
     }
     println!("\ndata sets (or the path of a folder or a CSV file)");
     for name in catalog::names() {
@@ -20,18 +20,18 @@ pub fn print() {
             Ok(_) => "ok".to_owned(),
             Err(error) => format!("not usable: {error}"),
         };
-        println!("  {name:<14} {} [{state}]", catalog::describe(name).unwrap_or(""));
+        println!("  {name:<16} {} [{state}]", catalog::describe(name).unwrap_or(""));
     }
     println!("\npresets");
     for preset in PRESETS {
         let images = if preset.images == usize::MAX { "all".to_owned() } else { preset.images.to_string() };
-        println!("  {:<14} {images} images, {} epochs, {} seeds", preset.name, preset.epochs, preset.seeds);
+        println!("  {:<16} {images} images, {} epochs, {} seeds", preset.name, preset.epochs, preset.seeds);
     }
     println!("\nbackends");
     for backend in Backend::ALL {
         match backend.open() {
-            Ok((_, device)) => println!("  {:<14} works: {device:?}", backend.to_string()),
-            Err(error) => println!("  {:<14} {error}", backend.to_string()),
+            Ok((_, device)) => println!("  {:<16} works: {device:?}", backend.to_string()),
+            Err(error) => println!("  {:<16} {error}", backend.to_string()),
         }
     }
 }

@@ -1,13 +1,16 @@
 //! The training loop through a real method: resumption, order, and errors.
 
 use burn::tensor::Device;
-use metric::methods::TripletMethod;
+use metric::{
+    mahalanobis::Mahalanobis,
+    methods::{DeepMahalanobis, TripletMethod},
+};
 use nearfar_core::{
     augment::{Augmenter, Normalization, Recipe},
     data::{Dataset, Inputs},
     encoder::{Architecture, EncoderConfig},
     optim::OptimizerConfig,
-    train::{Observer, StepEvent, TrainConfig, TrainData, TrainError, Trained, latest, train},
+    train::{Method, Observer, StepEvent, TrainConfig, TrainData, TrainError, Trained, latest, train},
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -47,6 +50,16 @@ fn run(
     learning_rate: f64,
     observer: &mut dyn Observer,
 ) -> Result<Trained<metric::methods::Embedder>, TrainError> {
+    run_method(&TripletMethod::default(), data, checkpoints, learning_rate, observer)
+}
+
+fn run_method<M: Method>(
+    method: &M,
+    data: &Dataset,
+    checkpoints: Option<&Path>,
+    learning_rate: f64,
+    observer: &mut dyn Observer,
+) -> Result<Trained<M::Model>, TrainError> {
     let device = Device::flex().autodiff();
     let config = EncoderConfig { architecture: Architecture::Conv4, width: 6 };
     let encoder = config.init(data.shape(), 3, &device).unwrap();
@@ -61,7 +74,7 @@ fn run(
         checkpoints: checkpoints.map(Into::into),
     };
     let data = TrainData { dataset: data, augmenter: &augmenter };
-    train(&TripletMethod::default(), encoder, config.features(), data, &train_config, &device, observer)
+    train(method, encoder, config.features(), data, &train_config, &device, observer)
 }
 
 #[test]
@@ -98,4 +111,15 @@ fn a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint() {
 fn a_batch_larger_than_the_data_is_refused() {
     let message = run(&images(9), None, 1e-3, &mut ()).err().unwrap().to_string();
     assert!(message.contains("batch of 12") && message.contains("9 images"), "{message}");
+}
+
+#[test]
+fn a_deep_metric_moves_away_from_the_identity_and_is_a_distance() {
+    let method = DeepMahalanobis::default();
+    let trained = run_method(&method, &images(60), None, 1e-2, &mut ()).unwrap();
+    let map = method.components(&trained.model).unwrap().try_into_vec_as::<f32>().unwrap();
+    let components: Vec<f64> = map.into_iter().map(f64::from).collect();
+    let identity = |at: usize| if at % 7 == 0 { 1.0 } else { 0.0 }; // 6 x 6
+    assert!(components.iter().enumerate().any(|(at, v)| (v - identity(at)).abs() > 1e-3), "{components:?}");
+    assert!(Mahalanobis::new(components, 6).is_ok());
 }

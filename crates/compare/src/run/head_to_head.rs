@@ -5,7 +5,7 @@ use super::{
     features::Features,
     figures::Frame,
     memory,
-    method::{Base, Deep, DeepVisitor, Linear, MethodName, Tuned},
+    method::{Base, Deep, DeepVisitor, Linear, MethodName, MethodSettings},
     prepare::Prepared,
     progress::{Bar, catch_interrupt, interrupted},
     score::score,
@@ -17,11 +17,12 @@ use crate::{
 };
 use anyhow::anyhow;
 use burn::tensor::Device;
-use metric::mahalanobis::{Keep, MahalanobisError, Pca};
+use metric::mahalanobis::{Keep, Mahalanobis, MahalanobisError, Pca};
 use nearfar_core::{
     augment::Augmenter,
     encoder::Encoder,
     matrix::Matrix,
+    optim::OptimizerConfig,
     train::{Method, TrainConfig, TrainData, Trained, Warning, train},
 };
 use std::{
@@ -267,9 +268,10 @@ impl Runner<'_> {
     fn deep(&self, deep: Deep, method: MethodName, seed: u64, augmenter: &Augmenter) -> anyhow::Result<Learnt> {
         let run =
             DeepRun { runner: self, labels: MethodName { metric: None, ..method }.needs_labels(), seed, augmenter };
-        let mut settings = self.config.method.clone();
-        settings.supervised.settings.classes = self.data.seen.train.class_names.len();
-        settings.visit(deep, run)
+        let classes = self.data.seen.train.class_names.len();
+        let mut settings = MethodSettings { classes, ..self.config.method.clone() };
+        settings.supervised.settings.classes = classes;
+        settings.visit(deep, run)?
     }
 }
 
@@ -284,15 +286,9 @@ struct DeepRun<'a> {
 impl DeepVisitor for DeepRun<'_> {
     type Output = anyhow::Result<Learnt>;
 
-    fn visit<M: Method + Default>(self, tuned: &Tuned<M>) -> Self::Output {
-        self.train(tuned)
-    }
-}
-
-impl DeepRun<'_> {
-    fn train<M: Method + Default>(&self, tuned: &Tuned<M>) -> anyhow::Result<Learnt> {
+    /// Trains the method; its features are those of its encoder, under the distance that it learnt, if any.
+    fn visit<M: Method>(self, method: &M, optimizer: &OptimizerConfig) -> Self::Output {
         let Runner { config, data, device, out } = self.runner;
-        let method = &tuned.settings;
         // Every method sees as many images; one with few labels sees those more often.
         let dataset = if self.labels { &data.labelled } else { &data.seen.train };
         let images = data.seen.train.len() / config.batch * config.batch * config.epochs;
@@ -303,36 +299,46 @@ impl DeepRun<'_> {
             steps,
             steps_per_epoch: steps.div_ceil(config.epochs),
             seed: self.seed,
-            optimizer: tuned.optimizer.clone(),
+            optimizer: optimizer.clone(),
             checkpoints: Some(out.join("checkpoints").join(format!("{}-seed{}", method.name(), self.seed))),
         };
         let encoder = self.runner.encoder(self.seed)?;
         let mut bar = Bar::new(method.name(), steps);
         let augmenter = self.augmenter.with_views(method.needs().views);
         let train_data = TrainData { dataset, augmenter: &augmenter };
-        let features = data.encoder.features();
-        let trained = train(method, encoder, features, train_data, &train_config, device, &mut bar)?;
+        let width = data.encoder.features();
+        let trained = train(method, encoder, width, train_data, &train_config, device, &mut bar)?;
         drop(bar);
-        Ok(self.learnt(method, trained, batch))
+        let encoder = Features::Encoder(Box::new(method.encoder(&trained.model).clone()));
+        let features = match method.components(&trained.model) {
+            None => encoder,
+            Some(map) => {
+                let map = map.try_into_vec_as::<f32>().map_err(|e| anyhow!("the learnt distance was not read: {e}"))?;
+                let metric = Mahalanobis::new(map.into_iter().map(f64::from).collect(), width)?;
+                Features::Mahalanobis(Box::new(encoder), metric)
+            }
+        };
+        Ok(learnt(features, trained, batch))
     }
+}
 
-    fn learnt<M: Method>(&self, method: &M, trained: Trained<M::Model>, batch: usize) -> Learnt {
-        let Trained { model, finished, steps, time, losses, warnings, checkpoint, .. } = trained;
-        let images = steps * batch;
-        Learnt {
-            features: Features::Encoder(Box::new(method.encoder(&model).clone())),
-            cost: Cost {
-                train_seconds: time.as_secs_f64(),
-                images_per_second: images as f64 / time.as_secs_f64().max(1e-9),
-                peak_memory_bytes: None,
-                steps,
-                images_seen: images,
-            },
-            status: if finished { Status::Ok } else { Status::Stopped },
-            notes: warnings.iter().map(Warning::to_string).collect(),
-            curve: losses,
-            checkpoint,
-        }
+/// What a training run leaves.
+fn learnt<M>(features: Features, trained: Trained<M>, batch: usize) -> Learnt {
+    let Trained { finished, steps, time, losses, warnings, checkpoint, .. } = trained;
+    let images = steps * batch;
+    Learnt {
+        features,
+        cost: Cost {
+            train_seconds: time.as_secs_f64(),
+            images_per_second: images as f64 / time.as_secs_f64().max(1e-9),
+            peak_memory_bytes: None,
+            steps,
+            images_seen: images,
+        },
+        status: if finished { Status::Ok } else { Status::Stopped },
+        notes: warnings.iter().map(Warning::to_string).collect(),
+        curve: losses,
+        checkpoint,
     }
 }
 

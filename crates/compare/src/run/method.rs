@@ -1,16 +1,17 @@
 //! The table of methods: names, families, and how each is trained.
 
+use anyhow::{Context, ensure};
 use contrastive::{
     BarlowTwins, Byol, Dcl, Dclw, Dino, FastSiam, Mmcr, Moco, MocoV3, Nnclr, ReSsl, SimClr, SimSiam, SwAv, TiCo,
     VicReg, WMse,
 };
 use metric::{
-    mahalanobis::{Itml, Learner, Lmnn, Nca},
-    methods::{Siamese, SupConMethod, TripletMethod},
+    mahalanobis::{Covariance, Itml, Learner, Lfda, Lmnn, Lsml, Mlkr, Mmc, Nca, Rca, Scml, Sdml},
+    methods::{DeepMahalanobis, LossSettings, LossTraining, Siamese, SupConMethod, TripletMethod},
 };
 use nearfar_core::{backend::did_you_mean, optim::OptimizerConfig, train::Method};
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use super::baseline::Supervised;
 
@@ -26,6 +27,8 @@ macro_rules! method_table {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Deep {
             $(#[doc = $line] $variant,)*
+            /// The loss of that place in [`LossSettings::LISTING`].
+            Loss(usize),
         }
 
         /// Name, method and line of every method trained by gradient descent.
@@ -38,6 +41,11 @@ macro_rules! method_table {
         pub struct MethodSettings {
             $(pub $name: Tuned<$settings>,)*
             $(pub $learner: $learner_settings,)*
+            /// Every other loss of `metric`, by its name.
+            pub losses: BTreeMap<String, Tuned<LossTraining>>,
+            /// Classes of the data, filled in from them.
+            #[serde(skip)]
+            pub classes: usize,
         }
 
         impl Default for MethodSettings {
@@ -45,16 +53,22 @@ macro_rules! method_table {
                 Self {
                     $($name: Tuned::at($rate),)*
                     $($learner: <$learner_settings>::default(),)*
+                    losses: losses(),
+                    classes: 0,
                 }
             }
         }
 
         impl MethodSettings {
-            /// Hands the settings of `deep`, with their type, to `visitor`.
-            pub fn visit<V: DeepVisitor>(&self, deep: Deep, visitor: V) -> V::Output {
-                match deep {
-                    $(Deep::$variant => visitor.visit(&self.$name),)*
-                }
+            /// Hands the method `deep`, with its type, and its optimiser's settings to `visitor`.
+            pub fn visit<V: DeepVisitor>(&self, deep: Deep, visitor: V) -> anyhow::Result<V::Output> {
+                Ok(match deep {
+                    $(Deep::$variant => visitor.visit(&self.$name.settings, &self.$name.optimizer),)*
+                    Deep::Loss(place) => {
+                        let tuned = self.loss(place)?;
+                        visitor.visit(&tuned.settings.clone().method(self.classes)?, &tuned.optimizer)
+                    }
+                })
             }
 
             fn validate_deep(&self, deep: Deep) -> anyhow::Result<()> {
@@ -63,6 +77,11 @@ macro_rules! method_table {
                         self.$name.settings.validate()?;
                         self.$name.optimizer.validate()?;
                     })*
+                    Deep::Loss(place) => {
+                        let tuned = self.loss(place)?;
+                        tuned.settings.validate()?;
+                        tuned.optimizer.validate()?;
+                    }
                 }
                 Ok(())
             }
@@ -75,6 +94,7 @@ method_table! {
         Supervised supervised: Supervised, METRIC_RATE, "baseline: cross-entropy on the labels";
         Siamese siamese: Siamese, METRIC_RATE, "metric: contrastive loss on pairs";
         Triplet triplet: TripletMethod, METRIC_RATE, "metric: triplet loss on mined triplets";
+        DeepMahalanobis deep_mahalanobis: DeepMahalanobis, METRIC_RATE, "metric: triplet loss under a learnt linear distance";
         SupCon supcon: SupConMethod, METRIC_RATE, "metric: supervised contrastive loss";
         SimClr simclr: SimClr, CONTRASTIVE_RATE, "contrastive: NT-Xent on two views";
         Dcl dcl: Dcl, CONTRASTIVE_RATE, "contrastive: NT-Xent without the positive in the denominator";
@@ -98,6 +118,14 @@ method_table! {
         lmnn: Lmnn;
         nca: Nca;
         itml: Itml;
+        covariance: Covariance;
+        rca: Rca;
+        lfda: Lfda;
+        mlkr: Mlkr;
+        mmc: Mmc;
+        lsml: Lsml;
+        sdml: Sdml;
+        scml: Scml;
     }
 }
 
@@ -107,7 +135,7 @@ pub trait DeepVisitor {
     type Output;
 
     /// Called once, with the method asked for.
-    fn visit<M: Method + Default>(self, tuned: &Tuned<M>) -> Self::Output;
+    fn visit<M: Method>(self, method: &M, optimizer: &OptimizerConfig) -> Self::Output;
 }
 
 /// A Mahalanobis learner.
@@ -121,6 +149,22 @@ pub enum Linear {
     Nca,
     /// Information-theoretic metric learning.
     Itml,
+    /// The inverse covariance.
+    Covariance,
+    /// Relevant component analysis.
+    Rca,
+    /// Local Fisher discriminant analysis.
+    Lfda,
+    /// Metric learning for kernel regression.
+    Mlkr,
+    /// Mahalanobis metric for clustering.
+    Mmc,
+    /// Least squared-residual metric learning.
+    Lsml,
+    /// Sparse distance metric learning.
+    Sdml,
+    /// Sparse compositional metric learning.
+    Scml,
 }
 
 /// What features come from before any Mahalanobis metric.
@@ -154,15 +198,27 @@ const BASES: [(&str, Base, &str); 3] = [
 
 /// Name, features and line of everything that a Mahalanobis metric may stand on.
 fn bases() -> impl Iterator<Item = (&'static str, Base, &'static str)> {
-    BASES.into_iter().chain(DEEP.iter().map(|&(name, deep, line)| (name, Base::Deep(deep), line)))
+    let losses = LossSettings::LISTING.iter().enumerate();
+    BASES
+        .into_iter()
+        .chain(DEEP.iter().map(|&(name, deep, line)| (name, Base::Deep(deep), line)))
+        .chain(losses.map(|(place, &(name, line))| (name, Base::Deep(Deep::Loss(place)), line)))
 }
 
 /// Mahalanobis learners: alone they stand on principal components.
-const METRICS: [(&str, Linear, &str); 4] = [
+const METRICS: [(&str, Linear, &str); 12] = [
     ("mahalanobis", Linear::Mahalanobis, "metric: LMNN on principal components"),
     ("lmnn", Linear::Lmnn, "metric: large-margin nearest neighbours on principal components"),
     ("nca", Linear::Nca, "metric: neighbourhood components analysis on principal components"),
     ("itml", Linear::Itml, "metric: information-theoretic metric learning on principal components"),
+    ("covariance", Linear::Covariance, "metric: the inverse covariance on principal components, without labels"),
+    ("rca", Linear::Rca, "metric: relevant component analysis on principal components"),
+    ("lfda", Linear::Lfda, "metric: local Fisher discriminant analysis on principal components"),
+    ("mlkr", Linear::Mlkr, "metric: metric learning for kernel regression on principal components"),
+    ("mmc", Linear::Mmc, "metric: Mahalanobis metric for clustering on principal components"),
+    ("lsml", Linear::Lsml, "metric: least squared-residual metric learning on principal components"),
+    ("sdml", Linear::Sdml, "metric: sparse distance metric learning on principal components"),
+    ("scml", Linear::Scml, "metric: sparse compositional metric learning on principal components"),
 ];
 
 impl MethodName {
@@ -180,6 +236,7 @@ impl MethodName {
         match (self.base, self.metric) {
             (Base::Pca, Some(_)) => "metric",
             (_, Some(_)) => "hybrid",
+            (Base::Deep(Deep::Loss(_)), None) => "metric",
             // The line of a method begins with its family.
             (base, None) => bases()
                 .find(|(_, b, _)| *b == base)
@@ -278,19 +335,45 @@ impl<S: Default> Tuned<S> {
 const METRIC_RATE: f64 = 3e-3;
 const CONTRASTIVE_RATE: f64 = 4e-3;
 
+/// Losses of the table in `metric`, each with its default settings.
+fn losses() -> BTreeMap<String, Tuned<LossTraining>> {
+    let tuned = |name: &str| {
+        let loss = LossSettings::parse(name).expect("the name stands in the listing");
+        let optimizer = OptimizerConfig { learning_rate: METRIC_RATE, ..OptimizerConfig::default() };
+        (name.to_owned(), Tuned { optimizer, settings: LossTraining::new(loss) })
+    };
+    LossSettings::names().map(tuned).collect()
+}
+
 impl MethodSettings {
+    /// The settings of a loss of the table; a file may name others under its name.
+    fn loss(&self, place: usize) -> anyhow::Result<&Tuned<LossTraining>> {
+        let (name, _) = LossSettings::LISTING[place];
+        let tuned = self.losses.get(name).with_context(|| format!("no settings under method.losses.{name}"))?;
+        let found = tuned.settings.loss.name();
+        ensure!(found == name, "method.losses.{name} holds the settings of `{found}`: its loss must be `{name}`");
+        Ok(tuned)
+    }
+
     /// The learner of a Mahalanobis metric.
     pub fn learner(&self, metric: Linear) -> &dyn Learner {
         match metric {
             Linear::Mahalanobis | Linear::Lmnn => &self.lmnn,
             Linear::Nca => &self.nca,
             Linear::Itml => &self.itml,
+            Linear::Covariance => &self.covariance,
+            Linear::Rca => &self.rca,
+            Linear::Lfda => &self.lfda,
+            Linear::Mlkr => &self.mlkr,
+            Linear::Mmc => &self.mmc,
+            Linear::Lsml => &self.lsml,
+            Linear::Sdml => &self.sdml,
+            Linear::Scml => &self.scml,
         }
     }
 
     /// Checks every setting of the methods that will run.
     pub fn validate(&self, methods: &[MethodName]) -> anyhow::Result<()> {
-        use anyhow::Context;
         for method in methods {
             let Base::Deep(deep) = method.base else { continue };
             self.validate_deep(deep).with_context(|| format!("settings of {method}"))?;
@@ -305,7 +388,7 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for name in MethodName::parse_list("all,nca,itml,untrained+itml").unwrap() {
+        for name in MethodName::parse_list("all,nca,itml,rca,deep_mahalanobis,untrained+scml").unwrap() {
             assert_eq!(name.to_string().parse::<MethodName>().unwrap(), name);
         }
     }
@@ -320,6 +403,7 @@ mod tests {
     fn families() {
         let paradigm = |name: &str| name.parse::<MethodName>().unwrap().paradigm();
         assert_eq!(paradigm("lmnn"), "metric");
+        assert_eq!(paradigm("deep_mahalanobis"), "metric");
         assert_eq!(paradigm("simclr+lmnn"), "hybrid");
         assert_eq!(paradigm("moco"), "contrastive");
         assert_eq!(paradigm("supervised"), "baseline");
@@ -333,14 +417,19 @@ mod tests {
         struct Name;
         impl DeepVisitor for Name {
             type Output = &'static str;
-            fn visit<M: Method + Default>(self, tuned: &Tuned<M>) -> &'static str {
-                tuned.settings.name()
+            fn visit<M: Method>(self, method: &M, _: &OptimizerConfig) -> &'static str {
+                method.name()
             }
         }
-        let settings = MethodSettings::default();
+        let settings = MethodSettings { classes: 3, ..MethodSettings::default() };
+        for (place, (name, _)) in LossSettings::LISTING.iter().enumerate() {
+            settings.validate_deep(Deep::Loss(place)).unwrap();
+            assert_eq!(settings.visit(Deep::Loss(place), Name).unwrap(), *name);
+            assert_eq!(name.parse::<MethodName>().unwrap().paradigm(), "metric");
+        }
         for (name, deep, line) in DEEP {
             settings.validate_deep(*deep).unwrap();
-            assert_eq!(settings.visit(*deep, Name), *name);
+            assert_eq!(settings.visit(*deep, Name).unwrap(), *name);
             let family = line.split_once(':').expect("a line begins with a family").0;
             assert!(["baseline", "metric", "contrastive"].contains(&family), "{line}");
         }

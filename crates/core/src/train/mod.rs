@@ -112,6 +112,12 @@ pub trait Method {
     /// The encoder inside the model.
     fn encoder<'a>(&self, model: &'a Self::Model) -> &'a Encoder;
 
+    /// The map `L`, `[k, features]` without a graph, where the method learns one: features are then to be compared by
+    /// `|L (f(a) - f(b))|`.
+    fn components(&self, _model: &Self::Model) -> Option<Tensor<2>> {
+        None
+    }
+
     /// Parts of the paths of parameters whose learning rate does not decay.
     fn constant_rate(&self) -> &'static [&'static str] {
         &[]

@@ -1,26 +1,15 @@
 //! The distances that ITML asks of same and of different pairs.
 
-use nearfar_core::matrix::Matrix;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use super::MahalanobisError;
 use super::constraints::triangular_pair;
-use super::data::{compare_rows, to_dense};
 use super::linalg::{Dense, squared_distance};
 
 /// Distances that the default bounds are taken from; with more pairs of rows than this, a seeded sample of them.
 const BOUND_SAMPLES: usize = 500_000;
-
-/// The rows that occur in `pairs`, each value once, in lexicographic order.
-pub(super) fn distinct_rows(x: &Matrix, pairs: &[(usize, usize)]) -> Dense {
-    let mut rows: Vec<usize> = pairs.iter().flat_map(|&(a, b)| [a, b]).collect();
-    rows.sort_unstable();
-    rows.dedup();
-    rows.sort_by(|&a, &b| compare_rows(x.row(a), x.row(b)));
-    rows.dedup_by(|a, b| x.row(*a) == x.row(*b));
-    to_dense(x, &rows)
-}
 
 /// `0 < u <= l < infinity`.
 pub(super) fn check_bounds((upper, lower): (f64, f64)) -> Result<(f64, f64), MahalanobisError> {
@@ -41,36 +30,38 @@ pub(super) fn default_bounds(rows: &Dense, seed: u64) -> Result<(f64, f64), Maha
         squared_distance(rows.row(a), rows.row(b))
     };
     let mut distances: Vec<f64> = if total <= BOUND_SAMPLES {
-        (0..total).map(distance).collect()
+        (0..total).into_par_iter().map(distance).collect()
     } else {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        (0..BOUND_SAMPLES).map(|_| distance(rng.random_range(0..total))).collect()
+        let drawn: Vec<usize> = (0..BOUND_SAMPLES).map(|_| rng.random_range(0..total)).collect();
+        drawn.into_par_iter().map(distance).collect()
     };
     distances.retain(|&d| d > 0.0); // 0 and -0 make rows that differ and do not
     if distances.is_empty() {
         return Err(MahalanobisError::NoDistinctPairs);
     }
-    distances.sort_unstable_by(f64::total_cmp);
-    Ok((percentile(&distances, 0.05), percentile(&distances, 0.95)))
+    Ok((percentile(&mut distances, 0.05), percentile(&mut distances, 0.95)))
 }
 
-/// Linear interpolation between the two nearest of the `sorted` values, as numpy does.
-fn percentile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * (sorted.len() - 1) as f64;
-    let below = sorted[place.floor() as usize];
-    let above = sorted[place.ceil() as usize];
-    below + place.fract() * (above - below)
+/// Linear interpolation between the two nearest of the sorted values, as numpy does, without sorting them all.
+fn percentile(values: &mut [f64], share: f64) -> f64 {
+    let place = share * (values.len() - 1) as f64;
+    let (_, &mut below, rest) = values.select_nth_unstable_by(place.floor() as usize, f64::total_cmp);
+    let above = rest.iter().copied().fold(f64::INFINITY, f64::min);
+    if place.fract() > 0.0 { below + place.fract() * (above - below) } else { below }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::data::distinct_rows;
     use super::*;
+    use nearfar_core::matrix::Matrix;
 
     #[test]
     fn default_bounds_are_percentiles_of_squared_distances() {
         // Rows 0, 1, 3: squared distances 1, 4, 9.
         let x = Matrix::new(vec![0.0, 1.0, 3.0, 3.0], 4, 1).unwrap();
-        let (upper, lower) = default_bounds(&distinct_rows(&x, &[(0, 1), (2, 3)]), 0).unwrap();
+        let (upper, lower) = default_bounds(&distinct_rows(&x, 0..4), 0).unwrap();
         assert!((upper - 1.3).abs() < 1e-12 && (lower - 8.5).abs() < 1e-12, "{upper} {lower}");
     }
 
@@ -78,8 +69,7 @@ mod tests {
     fn many_rows_are_sampled_and_repeat_with_the_seed() {
         // 1,200 rows have 719,400 pairs; on a line of unit steps the gaps are known.
         let x = Matrix::from_fn(1200, 1, |i, _| i as f32);
-        let pairs: Vec<(usize, usize)> = (0..600).map(|i| (2 * i, 2 * i + 1)).collect();
-        let rows = distinct_rows(&x, &pairs);
+        let rows = distinct_rows(&x, 0..1200);
         let (upper, lower) = default_bounds(&rows, 1).unwrap();
         // The share of gaps up to g is 1 - (1 - g / 1200)^2: 0.05 at g = 30.4, 0.95 at g = 931.7.
         assert!((upper.sqrt() - 30.4).abs() < 1.5, "{upper}");
@@ -88,9 +78,9 @@ mod tests {
     }
 
     #[test]
-    fn equal_rows_count_once() {
+    fn equal_rows_have_no_bounds() {
         let x = Matrix::new(vec![2.0, 1.0, 2.0, 1.0], 4, 1).unwrap();
-        assert_eq!(distinct_rows(&x, &[(0, 2), (2, 1), (3, 3)]).data, [1.0, 2.0]);
-        assert_eq!(default_bounds(&distinct_rows(&x, &[(0, 2)]), 0), Err(MahalanobisError::NoDistinctPairs));
+        let equal = distinct_rows(&x, [0, 2].into_iter());
+        assert_eq!(default_bounds(&equal, 0), Err(MahalanobisError::NoDistinctPairs));
     }
 }

@@ -6,6 +6,7 @@ use nearfar_core::matrix::Matrix;
 
 use super::MahalanobisError;
 use super::linalg::Dense;
+use crate::weak::Pairs;
 
 /// Centred rows with their classes, sorted by label, then by value.
 ///
@@ -106,15 +107,45 @@ pub(crate) fn check_length(what: &'static str, expected: usize, got: usize) -> R
     if expected == got { Ok(()) } else { Err(MahalanobisError::LengthMismatch { what, expected, got }) }
 }
 
-/// Every pair must name two of `rows` rows.
-pub(crate) fn check_pairs(pairs: &[(usize, usize)], rows: usize) -> Result<(), MahalanobisError> {
-    for (pair, &(a, b)) in pairs.iter().enumerate() {
-        let index = a.max(b);
-        if index >= rows {
-            return Err(MahalanobisError::PairOutOfRange { pair, index, rows });
+/// Every tuple must name rows below `rows`.
+pub(crate) fn check_tuples<const N: usize>(
+    kind: &'static str,
+    tuples: &[[usize; N]],
+    rows: usize,
+) -> Result<(), MahalanobisError> {
+    for (tuple, members) in tuples.iter().enumerate() {
+        if let Some(&index) = members.iter().find(|&&index| index >= rows) {
+            return Err(MahalanobisError::TupleOutOfRange { kind, tuple, index, rows });
         }
     }
     Ok(())
+}
+
+/// Rows that are finite, one `same` for each pair, and pairs of rows that exist; at least one pair.
+pub(crate) fn check_pairs(x: &Matrix, pairs: &Pairs) -> Result<(), MahalanobisError> {
+    check_rows(x, 2)?;
+    check_length("`same`, one for each pair", pairs.pairs.len(), pairs.same.len())?;
+    if pairs.pairs.is_empty() {
+        return Err(MahalanobisError::MissingPairs { kind: "same or different" });
+    }
+    check_tuples("pair", &pairs.pairs, x.rows())
+}
+
+/// The rows that occur among `indices`, each value once, in lexicographic order.
+pub(super) fn distinct_rows(x: &Matrix, indices: impl Iterator<Item = usize>) -> Dense {
+    let mut rows: Vec<usize> = indices.collect();
+    rows.sort_unstable();
+    rows.dedup();
+    rows.sort_by(|&a, &b| compare_rows(x.row(a), x.row(b)));
+    rows.dedup_by(|a, b| x.row(*a) == x.row(*b));
+    to_dense(x, &rows)
+}
+
+/// `x_a - x_b` for every pair, `[pairs, d]`; `x` has columns.
+pub(crate) fn differences(x: &Matrix, pairs: impl Iterator<Item = [usize; 2]>) -> Dense {
+    let difference = |[a, b]: [usize; 2]| x.row(a).iter().zip(x.row(b)).map(|(&a, &b)| f64::from(a) - f64::from(b));
+    let data: Vec<f64> = pairs.flat_map(difference).collect();
+    Dense { rows: data.len() / x.cols(), cols: x.cols(), data }
 }
 
 #[cfg(test)]
@@ -152,7 +183,20 @@ mod tests {
         assert_eq!(check_rows(&x, 2), Err(MahalanobisError::NonFinite { row: 1, column: 1 }));
         assert_eq!(check_rows(&matrix(&[[0.0; 2]]), 2), Err(MahalanobisError::TooFewRows { got: 1, needed: 2 }));
         assert_eq!(check_rows(&Matrix::zeros(3, 0), 2), Err(MahalanobisError::NoFeatures));
-        let pairs = [(0, 1), (2, 0)];
-        assert_eq!(check_pairs(&pairs, 2), Err(MahalanobisError::PairOutOfRange { pair: 1, index: 2, rows: 2 }));
+        let error = check_tuples("pair", &[[0, 1], [2, 0]], 2).unwrap_err();
+        assert_eq!(error, MahalanobisError::TupleOutOfRange { kind: "pair", tuple: 1, index: 2, rows: 2 });
+    }
+
+    #[test]
+    fn equal_rows_count_once() {
+        let x = Matrix::new(vec![2.0, 1.0, 2.0, 1.0], 4, 1).unwrap();
+        assert_eq!(distinct_rows(&x, [0, 2, 2, 1, 3, 3].into_iter()).data, [1.0, 2.0]);
+    }
+
+    #[test]
+    fn differences_are_exact() {
+        let x = matrix(&[[1.0, 5.0], [3.0, 1.0]]);
+        let out = differences(&x, [[1, 0], [0, 0]].into_iter());
+        assert_eq!((out.data, out.rows, out.cols), (vec![2.0, -4.0, 0.0, 0.0], 2, 2));
     }
 }

@@ -67,15 +67,23 @@ pub enum MahalanobisError {
         /// What is allowed.
         allowed: &'static str,
     },
-    /// A pair that names a row that does not exist.
-    #[error("pair {pair} names row {index}, but there are {rows} rows, counted from 0")]
-    PairOutOfRange {
-        /// Position of the pair.
-        pair: usize,
+    /// A pair, triplet or quadruplet that names a row that does not exist.
+    #[error("{kind} {tuple} names row {index}, but there are {rows} rows, counted from 0")]
+    TupleOutOfRange {
+        /// `pair`, `triplet` or `quadruplet`.
+        kind: &'static str,
+        /// Position of the tuple.
+        tuple: usize,
         /// The index it holds.
         index: usize,
         /// Rows there are.
         rows: usize,
+    },
+    /// Nothing of the kind that is needed.
+    #[error("there is no {kind}: give at least one of them")]
+    NoTuples {
+        /// What is needed.
+        kind: &'static str,
     },
     /// No pair of the kind that is needed.
     #[error("there is no {kind} pair: give at least one of them")]
@@ -86,6 +94,12 @@ pub enum MahalanobisError {
     /// Every pair joins two identical rows.
     #[error("every pair joins identical rows, which no linear distance can move; give pairs of distinct rows")]
     NoDistinctPairs,
+    /// Triplets that no direction agrees with.
+    #[error(
+        "no direction brings the near rows of the triplets nearer than the far ones; check that each triplet is \
+         (row, near row, far row)"
+    )]
+    ContradictoryTriplets,
     /// A covariance that cannot be inverted.
     #[error(
         "the covariance of {dim} features has rank {rank} and no inverse; reduce the features first (`Pca`), give more \

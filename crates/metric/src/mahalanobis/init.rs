@@ -6,7 +6,7 @@ use super::MahalanobisError;
 use super::linalg::Dense;
 use super::pca::{Keep, principal_directions};
 
-/// The map `L` from which [`Lmnn`](super::Lmnn) and [`Nca`](super::Nca) start.
+/// The map `L` from which [`Lmnn`](super::Lmnn), [`Nca`](super::Nca) and [`Mlkr`](super::Mlkr) start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Init {

@@ -2,16 +2,18 @@
 //!
 //! Davis, Kulis, Jain, Sra and Dhillon, "Information-theoretic metric learning", ICML 2007.
 
+use faer::Accum;
 use nearfar_core::matrix::Matrix;
 use serde::{Deserialize, Serialize};
 
-use super::bounds::{check_bounds, default_bounds, distinct_rows};
-use super::constraints::{LabeledPairs, pairs_from_labels};
-use super::data::{check_length, check_pairs, check_rows};
-use super::linalg::{Dense, axpy, dot, symmetric_eigen, transposed_product};
+use super::bounds::{check_bounds, default_bounds};
+use super::constraints::pairs_from_labels;
+use super::data::{check_length, check_pairs, check_rows, differences, distinct_rows};
+use super::linalg::{Dense, dot, multiply, view};
 use super::lmnn::check_stop;
-use super::pca::RANK_TOLERANCE;
+use super::prior::Prior;
 use super::{Fitted, Learner, Mahalanobis, MahalanobisError};
+use crate::weak::Pairs;
 
 /// Learns the Mahalanobis matrix `M` closest to a prior `M_0` that keeps same pairs within `u` and different pairs
 /// beyond `l` of each other, in **squared** distance, with slack:
@@ -50,17 +52,6 @@ pub struct Itml {
     pub seed: u64,
 }
 
-/// The matrix that [`Itml`] stays close to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Prior {
-    /// The identity: stay close to the Euclidean distance.
-    #[default]
-    Identity,
-    /// The inverse covariance of the distinct rows that occur in the pairs.
-    InverseCovariance,
-}
-
 impl Default for Itml {
     fn default() -> Self {
         Self { gamma: 1.0, max_iterations: 1000, tolerance: 1e-3, prior: Prior::Identity, constraints: None, seed: 0 }
@@ -68,38 +59,21 @@ impl Default for Itml {
 }
 
 impl Learner for Itml {
-    /// Draws [`Itml::constraints`] same and different pairs from the labels, all distinct, and learns from them with
-    /// the default bounds.
+    /// Draws [`Itml::constraints`] same and different pairs from the labels ([`pairs_from_labels`]) and learns from
+    /// them with the default bounds.
     ///
     /// # Errors
     /// As [`Itml::fit_pairs`], on a single class, and when no class has two rows.
     fn fit(&self, x: &Matrix, labels: &[usize]) -> Result<Fitted, MahalanobisError> {
         check_rows(x, 2)?;
         check_length("labels, one for each row", x.rows(), labels.len())?;
-        let LabeledPairs { pairs, same } = self.pairs_from_labels(labels)?;
-        self.fit_pairs(x, &pairs, &same, None)
+        self.fit_pairs(x, &pairs_from_labels(labels, self.constraints, self.seed)?, None)
     }
 }
 
 impl Itml {
-    /// The pairs that [`Learner::fit`] learns from: [`Itml::constraints`] same pairs, then as many different pairs
-    /// (all there are when there are fewer), each drawn with equal chance, none twice.
-    ///
-    /// # Errors
-    /// On fewer than two classes, when no class has two rows, or when [`Itml::constraints`] is 0.
-    pub fn pairs_from_labels(&self, labels: &[usize]) -> Result<LabeledPairs, MahalanobisError> {
-        if self.constraints == Some(0) {
-            return Err(MahalanobisError::setting("constraints", 0, "at least 1"));
-        }
-        let mut classes = labels.to_vec();
-        classes.sort_unstable();
-        classes.dedup();
-        let count = self.constraints.unwrap_or(20 * classes.len() * classes.len());
-        pairs_from_labels(labels, count, self.seed)
-    }
-
-    /// Learns from pairs of rows of `x`, `[n, d]`; `same[i]` says whether pair `i` belongs together. `bounds` are the
-    /// squared distances `(u, l)` with `0 < u <= l`; `None` takes the default ones.
+    /// Learns from pairs of rows of `x`, `[n, d]`. `bounds` are the squared distances `(u, l)` with `0 < u <= l`;
+    /// `None` takes the default ones.
     ///
     /// [`Fitted::objective`] is the value of the paper's equation 5 after each sweep, which approaches its minimum
     /// from outside the constraints and need not fall; [`Fitted::rows_used`] counts the distinct rows in the pairs.
@@ -107,25 +81,21 @@ impl Itml {
     /// # Errors
     /// On settings or bounds outside their ranges, values that are not finite, lengths that differ, pairs that name
     /// rows that do not exist, pairs that all join identical rows, or a covariance without inverse as prior.
-    pub fn fit_pairs(
-        &self,
-        x: &Matrix,
-        pairs: &[(usize, usize)],
-        same: &[bool],
-        bounds: Option<(f64, f64)>,
-    ) -> Result<Fitted, MahalanobisError> {
-        self.check(x, pairs, same)?;
-        let distinct = distinct_rows(x, pairs);
+    pub fn fit_pairs(&self, x: &Matrix, pairs: &Pairs, bounds: Option<(f64, f64)>) -> Result<Fitted, MahalanobisError> {
+        self.check()?;
+        check_pairs(x, pairs)?;
+        let distinct = distinct_rows(x, pairs.pairs.iter().flatten().copied());
         let (upper, lower) = match bounds {
             Some(bounds) => check_bounds(bounds)?,
             None => default_bounds(&distinct, self.seed)?,
         };
         // The paper's order: all same pairs, then all different pairs.
-        let of_kind =
-            |kind: bool| pairs.iter().zip(same).filter(move |(_, s)| **s == kind).map(move |(p, _)| (p, kind));
-        let constraints = of_kind(true).chain(of_kind(false)).map(|(&(a, b), same)| {
-            let difference = x.row(a).iter().zip(x.row(b)).map(|(&a, &b)| f64::from(a) - f64::from(b)).collect();
-            Constraint::new(difference, if same { upper } else { lower }, same)
+        let mut order: Vec<usize> = (0..pairs.pairs.len()).collect();
+        order.sort_by_key(|&i| !pairs.same[i]);
+        let rows = differences(x, order.iter().map(|&i| pairs.pairs[i]));
+        let constraints = order.iter().zip(rows.data.chunks_exact(rows.cols)).map(|(&i, difference)| {
+            let same = pairs.same[i];
+            Constraint::new(difference.to_vec(), if same { upper } else { lower }, same)
         });
         let mut constraints: Vec<Constraint> = constraints.filter(Constraint::has_direction).collect();
         if constraints.is_empty() {
@@ -142,7 +112,7 @@ impl Itml {
         let mut objective = Vec::new();
         let mut before = vec![0.0; constraints.len()];
         while objective.len() < self.max_iterations {
-            constraints.iter_mut().for_each(|c| c.project(&mut state.matrix, &mut state.log_determinant, self.gamma));
+            constraints.iter_mut().for_each(|c| c.project(state, self.gamma));
             let value = state.divergence() + self.gamma * constraints.iter().map(Constraint::slack).sum::<f64>();
             if !value.is_finite() {
                 return Err(MahalanobisError::Overflow { what: "the Mahalanobis matrix of ITML" });
@@ -160,17 +130,12 @@ impl Itml {
         Ok((objective, false))
     }
 
-    fn check(&self, x: &Matrix, pairs: &[(usize, usize)], same: &[bool]) -> Result<(), MahalanobisError> {
+    fn check(&self) -> Result<(), MahalanobisError> {
         check_stop(self.max_iterations, self.tolerance)?;
         if !(self.gamma > 0.0 && self.gamma.is_finite()) {
             return Err(MahalanobisError::setting("gamma", self.gamma, "finite and greater than 0"));
         }
-        check_rows(x, 2)?;
-        check_length("`same`, one for each pair", pairs.len(), same.len())?;
-        if pairs.is_empty() {
-            return Err(MahalanobisError::MissingPairs { kind: "same or different" });
-        }
-        check_pairs(pairs, x.rows())
+        Ok(())
     }
 }
 
@@ -198,11 +163,12 @@ impl Constraint {
         self.difference.iter().any(|&v| v != 0.0)
     }
 
-    /// One turn of algorithm 1's loop: the Bregman projection of `matrix` onto this constraint.
-    fn project(&mut self, matrix: &mut Dense, log_determinant: &mut f64, gamma: f64) {
+    /// One turn of algorithm 1's loop: the Bregman projection of the matrix onto this constraint.
+    fn project(&mut self, state: &mut State, gamma: f64) {
+        let State { matrix, mapped, log_determinant, .. } = state;
         let d = self.difference.len();
-        let mapped: Vec<f64> = matrix.data.chunks_exact(d).map(|row| dot(row, &self.difference)).collect(); // M v
-        let p = dot(&self.difference, &mapped); // v^T M v
+        multiply(mapped, Accum::Replace, 1.0, view(&matrix.data, d), view(&self.difference, 1)); // M v
+        let p = dot(&self.difference, mapped); // v^T M v
         if p <= 0.0 {
             return; // M has been flattened along this direction to rounding: nothing left to project
         }
@@ -214,9 +180,7 @@ impl Constraint {
         let beta = self.sign * alpha / (1.0 - self.sign * alpha * p);
         self.slackened = gamma * self.slackened / (gamma + self.sign * alpha * self.slackened);
         self.multiplier -= alpha;
-        for (row, m) in matrix.data.chunks_exact_mut(d).zip(&mapped) {
-            axpy(row, beta * m, &mapped); // M += beta M v v^T M
-        }
+        multiply(&mut matrix.data, Accum::Add, beta, view(mapped, 1), view(mapped, d)); // M += beta M v v^T M
         *log_determinant += (beta * p).ln_1p();
     }
 
@@ -234,19 +198,15 @@ struct State {
     prior_inverse: Dense,
     /// `log det(M M_0^-1)`.
     log_determinant: f64,
+    /// `M v` of the constraint at hand, `[d]`.
+    mapped: Vec<f64>,
 }
 
 impl State {
     fn new(prior: Prior, distinct: &Dense) -> Result<Self, MahalanobisError> {
-        let dim = distinct.cols;
-        let (matrix, prior_inverse) = match prior {
-            Prior::Identity => (Dense::identity(dim, dim), Dense::identity(dim, dim)),
-            Prior::InverseCovariance => {
-                let covariance = covariance(distinct);
-                (inverse(&covariance)?, covariance)
-            }
-        };
-        Ok(Self { matrix, prior_inverse, log_determinant: 0.0 })
+        let prior = prior.matrices(distinct)?;
+        let mapped = vec![0.0; distinct.cols];
+        Ok(Self { matrix: prior.matrix(), prior_inverse: prior.inverse, log_determinant: 0.0, mapped })
     }
 
     /// `D_ld(M, M_0)`.
@@ -255,47 +215,25 @@ impl State {
     }
 }
 
-/// Covariance of `rows`, dividing by `n - 1`.
-fn covariance(rows: &Dense) -> Dense {
-    let mut centred = rows.clone();
-    centred.subtract_from_rows(&rows.column_means());
-    let mut out = transposed_product(&centred, &centred);
-    let scale = (rows.rows.max(2) - 1) as f64;
-    out.data.iter_mut().for_each(|v| *v /= scale);
-    out
-}
-
-/// Inverse of a covariance.
-fn inverse(covariance: &Dense) -> Result<Dense, MahalanobisError> {
-    let dim = covariance.rows;
-    let eigen = symmetric_eigen(covariance)?;
-    let floor = RANK_TOLERANCE * eigen.values[0];
-    let rank = eigen.values.iter().filter(|&&v| v > floor && v > 0.0).count();
-    if rank < dim {
-        return Err(MahalanobisError::SingularCovariance { rank, dim });
-    }
-    let mut scaled = eigen.vectors;
-    for (row, value) in scaled.data.chunks_exact_mut(dim).zip(&eigen.values) {
-        row.iter_mut().for_each(|v| *v /= value.sqrt());
-    }
-    Ok(transposed_product(&scaled, &scaled))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// Pairs of metric-learn's docstring: rows 0 to 7, two a pair.
-    fn docstring() -> (Matrix, [(usize, usize); 4], [bool; 4]) {
+    fn docstring() -> (Matrix, Pairs) {
         let values = [1.2, 7.5, 1.3, 1.5, 6.4, 2.6, 6.2, 9.7, 1.3, 4.5, 3.2, 4.6, 6.2, 5.5, 5.4, 5.4];
         let x = Matrix::new(values.to_vec(), 8, 2).unwrap();
-        (x, [(0, 1), (2, 3), (4, 5), (6, 7)], [true, true, false, false])
+        (x, pairs(&[[0, 1], [2, 3], [4, 5], [6, 7]], &[true, true, false, false]))
+    }
+
+    fn pairs(pairs: &[[usize; 2]], same: &[bool]) -> Pairs {
+        Pairs { pairs: pairs.to_vec(), same: same.to_vec() }
     }
 
     #[test]
     fn the_worked_value_of_metric_learn() {
-        let (x, pairs, same) = docstring();
-        let fitted = Itml::default().fit_pairs(&x, &pairs, &same, Some((1.0, 10.0))).unwrap();
+        let (x, pairs) = docstring();
+        let fitted = Itml::default().fit_pairs(&x, &pairs, Some((1.0, 10.0))).unwrap();
         let expected = [2.1009544446, 0.0554986662, 0.0554986662, 0.0357198036];
         // The rows are f32 here and f64 there.
         assert!(fitted.model.matrix().iter().zip(expected).all(|(m, e)| (m - e).abs() < 1e-6));
@@ -310,39 +248,40 @@ mod tests {
 
     #[test]
     fn the_order_of_same_and_different_pairs_does_not_matter() {
-        let (x, pairs, same) = docstring();
-        let mixed = [pairs[2], pairs[0], pairs[3], pairs[1]];
-        let mixed_same = [same[2], same[0], same[3], same[1]];
-        let a = Itml::default().fit_pairs(&x, &pairs, &same, None).unwrap();
-        let b = Itml::default().fit_pairs(&x, &mixed, &mixed_same, None).unwrap();
+        let (x, ordered) = docstring();
+        let mixed = pairs(&[[4, 5], [0, 1], [6, 7], [2, 3]], &[false, true, false, true]);
+        let a = Itml::default().fit_pairs(&x, &ordered, None).unwrap();
+        let b = Itml::default().fit_pairs(&x, &mixed, None).unwrap();
         assert_eq!(a.model, b.model);
     }
 
     #[test]
     fn identical_rows_are_passed_over() {
-        let (x, pairs, same) = docstring();
+        let (x, plain) = docstring();
         let mut rows = x.as_slice().to_vec();
         rows.extend_from_slice(&x.as_slice()[..2]);
         let twice = Matrix::new(rows, 9, 2).unwrap();
-        let more = [&pairs[..], &[(0, 8), (0, 8), (3, 3)]].concat();
-        let more_same = [&same[..], &[true, false, false]].concat();
-        let plain = Itml::default().fit_pairs(&x, &pairs, &same, None).unwrap();
-        let padded = Itml::default().fit_pairs(&twice, &more, &more_same, None).unwrap();
+        let mut more = plain.clone();
+        more.pairs.extend([[0, 8], [0, 8], [3, 3]]);
+        more.same.extend([true, false, false]);
+        let plain = Itml::default().fit_pairs(&x, &plain, None).unwrap();
+        let padded = Itml::default().fit_pairs(&twice, &more, None).unwrap();
         assert_eq!(plain.model, padded.model);
-        let error = Itml::default().fit_pairs(&twice, &[(0, 8)], &[true], Some((1.0, 2.0))).unwrap_err();
+        let error = Itml::default().fit_pairs(&twice, &pairs(&[[0, 8]], &[true]), Some((1.0, 2.0))).unwrap_err();
         assert_eq!(error, MahalanobisError::NoDistinctPairs);
     }
 
     #[test]
     fn met_constraints_leave_the_prior_alone() {
         let x = Matrix::new(vec![0.0, 0.0, 0.1, 0.0, 9.0, 0.0, 0.0, 3.0], 4, 2).unwrap();
-        let fitted = Itml::default().fit_pairs(&x, &[(0, 1), (0, 2)], &[true, false], Some((1.0, 4.0))).unwrap();
+        let met = pairs(&[[0, 1], [0, 2]], &[true, false]);
+        let fitted = Itml::default().fit_pairs(&x, &met, Some((1.0, 4.0))).unwrap();
         assert!(fitted.model.matrix().iter().zip([1.0, 0.0, 0.0, 1.0]).all(|(m, e)| (m - e).abs() < 1e-12));
         assert!(fitted.converged && fitted.iterations == 1 && fitted.objective[0].abs() < 1e-12);
-        let prior = Itml { prior: Prior::InverseCovariance, ..Itml::default() };
-        let pairs = [(0, 1), (2, 3)];
-        let whitened = prior.fit_pairs(&x, &pairs, &[true, false], Some((1.0, 1.0))).unwrap().model.matrix();
-        let expected = inverse(&covariance(&distinct_rows(&x, &pairs))).unwrap().data;
+        let learner = Itml { prior: Prior::InverseCovariance, ..Itml::default() };
+        let met = pairs(&[[0, 1], [2, 3]], &[true, false]);
+        let whitened = learner.fit_pairs(&x, &met, Some((1.0, 1.0))).unwrap().model.matrix();
+        let expected = Prior::InverseCovariance.matrices(&distinct_rows(&x, 0..4)).unwrap().matrix().data;
         assert!(whitened.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12), "{whitened:?} {expected:?}");
     }
 
@@ -354,32 +293,30 @@ mod tests {
             _ => labels[i] as f32 + ((i * 17) % 23) as f32 * 0.01,
         });
         let learner = Itml::default();
-        let LabeledPairs { pairs, same } = learner.pairs_from_labels(&labels).unwrap();
-        assert_eq!((pairs.len(), same.iter().filter(|&&s| s).count()), (160, 80)); // 20 x 2^2 of each kind
         let matrix = learner.fit(&x, &labels).unwrap().model.matrix();
         assert!(matrix[3] > 10.0 * matrix[0], "{matrix:?}");
     }
 
     #[test]
     fn refuses_what_it_cannot_learn_from() {
-        let (x, pairs, same) = docstring();
+        let (x, docstring) = docstring();
         for bounds in [(0.0, 1.0), (2.0, 1.0), (f64::NAN, 1.0), (1.0, f64::INFINITY)] {
-            let error = Itml::default().fit_pairs(&x, &pairs, &same, Some(bounds)).unwrap_err();
+            let error = Itml::default().fit_pairs(&x, &docstring, Some(bounds)).unwrap_err();
             assert!(matches!(error, MahalanobisError::InvalidSetting { setting: "bounds", .. }), "{bounds:?}");
         }
         let gamma = Itml { gamma: 0.0, ..Itml::default() };
-        let error = gamma.fit_pairs(&x, &pairs, &same, None).unwrap_err();
+        let error = gamma.fit_pairs(&x, &docstring, None).unwrap_err();
         assert!(matches!(error, MahalanobisError::InvalidSetting { setting: "gamma", .. }));
-        let error = Itml::default().fit_pairs(&x, &[(0, 8)], &[true], None).unwrap_err();
-        assert_eq!(error, MahalanobisError::PairOutOfRange { pair: 0, index: 8, rows: 8 });
+        let error = Itml::default().fit_pairs(&x, &pairs(&[[0, 8]], &[true]), None).unwrap_err();
+        assert_eq!(error, MahalanobisError::TupleOutOfRange { kind: "pair", tuple: 0, index: 8, rows: 8 });
         assert!(matches!(
-            Itml::default().fit_pairs(&x, &[], &[], None).unwrap_err(),
+            Itml::default().fit_pairs(&x, &Pairs::default(), None).unwrap_err(),
             MahalanobisError::MissingPairs { .. }
         ));
         // Two features that are equal: no inverse covariance.
         let line = Matrix::from_fn(4, 2, |i, _| i as f32);
         let prior = Itml { prior: Prior::InverseCovariance, ..Itml::default() };
-        let error = prior.fit_pairs(&line, &[(0, 1), (2, 3)], &[true, false], Some((1.0, 2.0))).unwrap_err();
+        let error = prior.fit_pairs(&line, &pairs(&[[0, 1], [2, 3]], &[true, false]), Some((1.0, 2.0))).unwrap_err();
         assert_eq!(error, MahalanobisError::SingularCovariance { rank: 1, dim: 2 });
         let error = Itml { constraints: Some(0), ..Itml::default() }.fit(&x, &[0, 1, 0, 1, 0, 1, 0, 1]).unwrap_err();
         assert!(matches!(error, MahalanobisError::InvalidSetting { setting: "constraints", .. }));

@@ -120,6 +120,22 @@ pub(crate) fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
     lanes(a, b, |x, y| (x - y) * (x - y))
 }
 
+/// Sum of all values.
+pub(crate) fn sum(a: &[f64]) -> f64 {
+    lanes(a, a, |x, _| x)
+}
+
+/// The smallest value; infinity when there is none. NaN is passed over.
+pub(crate) fn least(a: &[f64]) -> f64 {
+    let smaller = |m: f64, v: f64| if v < m { v } else { m };
+    let mut lanes = [f64::INFINITY; LANES];
+    let (body, tail) = a.as_chunks::<LANES>();
+    for chunk in body {
+        lanes.iter_mut().zip(chunk).for_each(|(m, &v)| *m = smaller(*m, v));
+    }
+    lanes.iter().chain(tail).fold(f64::INFINITY, |m, &v| smaller(m, v))
+}
+
 #[inline(always)]
 fn lanes(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
     let mut sums = [0.0; LANES];
@@ -178,6 +194,21 @@ pub(crate) fn symmetric_eigen(a: &Dense) -> Result<Eigen, MahalanobisError> {
     Ok(out)
 }
 
+/// Inverse and logarithm of the determinant of the symmetric matrix `a`; `None` when it is not positive definite, to
+/// the last bits, or not finite.
+pub(crate) fn positive_inverse(a: &Dense) -> Option<(Dense, f64)> {
+    let mut eigen = symmetric_eigen(a).ok()?;
+    let (largest, smallest) = (eigen.values[0], eigen.values[a.rows - 1]);
+    if smallest <= f64::EPSILON * largest {
+        return None;
+    }
+    for (row, value) in eigen.vectors.data.chunks_exact_mut(a.rows).zip(&eigen.values) {
+        row.iter_mut().for_each(|v| *v /= value.sqrt());
+    }
+    let log_determinant = eigen.values.iter().map(|v| v.ln()).sum();
+    Some((transposed_product(&eigen.vectors, &eigen.vectors), log_determinant))
+}
+
 /// Turns a direction so that its largest-magnitude entry is positive: eigenvectors have no sign of their own.
 pub(crate) fn fix_sign(direction: &mut [f64]) {
     let largest = direction.iter().fold(0.0f64, |m, v| m.max(v.abs()));
@@ -231,6 +262,26 @@ mod tests {
     fn a_single_value_is_its_own_decomposition() {
         let eigen = symmetric_eigen(&Dense { data: vec![3.0], rows: 1, cols: 1 }).unwrap();
         assert_eq!((eigen.values, eigen.vectors.data), (vec![3.0], vec![1.0]));
+    }
+
+    #[test]
+    fn sum_and_least_see_every_value() {
+        for n in [0, 1, 7, 8, 21] {
+            let values: Vec<f64> = (0..n).map(|i| f64::from((i * 5 + 3) % 22)).collect();
+            assert_eq!(sum(&values), values.iter().sum::<f64>());
+            assert_eq!(least(&values), values.iter().copied().fold(f64::INFINITY, f64::min));
+        }
+    }
+
+    #[test]
+    fn inverse_and_determinant_of_a_worked_example() {
+        let a = Dense { data: vec![4.0, 2.0, 2.0, 3.0], rows: 2, cols: 2 }; // determinant 8
+        let (inverse, log_determinant) = positive_inverse(&a).unwrap();
+        assert!(inverse.data.iter().zip([0.375, -0.25, -0.25, 0.5]).all(|(v, e)| (v - e).abs() < 1e-14), "{inverse:?}");
+        assert!((log_determinant - 8f64.ln()).abs() < 1e-14);
+        for data in [vec![1.0, 2.0, 2.0, 1.0], vec![1.0, 1.0, 1.0, 1.0], vec![f64::NAN; 4], vec![0.0; 4]] {
+            assert!(positive_inverse(&Dense { data, rows: 2, cols: 2 }).is_none());
+        }
     }
 
     #[test]

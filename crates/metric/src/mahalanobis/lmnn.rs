@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::data::Training;
 use super::hinge::Hinge;
 use super::init::{Init, initial_components};
+use super::knn::Nearest;
 use super::lbfgs::{Stop, minimize};
 use super::linalg::squared_distance;
 use super::{Fitted, Learner, MahalanobisError};
@@ -131,16 +132,11 @@ pub(super) fn check_stop(max_iterations: usize, tolerance: f64) -> Result<(), Ma
 /// `[n, k]`. A row is never its own target; ties go to the smaller index.
 fn target_neighbors(data: &Training, k: usize) -> Vec<usize> {
     let nearest = |i: usize| {
-        let mut best: Vec<(f64, usize)> = Vec::with_capacity(k + 1);
+        let mut nearest = Nearest::new(k);
         for j in data.members(data.class_of[i]).filter(|&j| j != i) {
-            let distance = squared_distance(data.rows.row(i), data.rows.row(j));
-            if best.len() < k || distance < best[k - 1].0 {
-                let place = best.partition_point(|&(d, _)| d <= distance);
-                best.insert(place, (distance, j));
-                best.truncate(k);
-            }
+            nearest.offer(squared_distance(data.rows.row(i), data.rows.row(j)), j);
         }
-        best.into_iter().map(|(_, j)| j).collect::<Vec<usize>>()
+        nearest.indices().collect::<Vec<usize>>()
     };
     let rows: Vec<Vec<usize>> = (0..data.len()).into_par_iter().map(nearest).collect();
     rows.concat()

@@ -4,9 +4,10 @@ use nearfar_core::matrix::Matrix;
 use serde::{Deserialize, Serialize};
 
 use super::MahalanobisError;
-use super::data::{check_length, check_pairs, check_rows, to_dense};
+use super::data::{check_length, check_rows, check_tuples, to_dense};
 use super::linalg::{Dense, dot, norm, product_transposed, symmetric_eigen, transposed_product};
 use super::threshold::{ThresholdStrategy, choose_threshold};
+use crate::weak::Pairs;
 
 /// Rows embedded at a time, so that the double-precision copy stays small.
 const BLOCK: usize = 4096;
@@ -143,11 +144,11 @@ impl Mahalanobis {
     ///
     /// # Errors
     /// When the width differs, a value is not finite, or a pair names a row that does not exist.
-    pub fn pair_distances(&self, x: &Matrix, pairs: &[(usize, usize)]) -> Result<Vec<f64>, MahalanobisError> {
+    pub fn pair_distances(&self, x: &Matrix, pairs: &[[usize; 2]]) -> Result<Vec<f64>, MahalanobisError> {
         check_rows(x, 0)?;
         self.check_width(x.cols())?;
-        check_pairs(pairs, x.rows())?;
-        Ok(pairs.iter().map(|&(a, b)| self.distance_of(x.row(a), x.row(b))).collect())
+        check_tuples("pair", pairs, x.rows())?;
+        Ok(pairs.iter().map(|&[a, b]| self.distance_of(x.row(a), x.row(b))).collect())
     }
 
     /// Largest distance at which two rows are predicted to belong together; `None` before it is chosen.
@@ -167,19 +168,18 @@ impl Mahalanobis {
         Ok(())
     }
 
-    /// Chooses, stores and returns the threshold that is best on the `pairs` of rows of `x`; `same[i]` says whether
-    /// the rows of pair `i` belong together. Use pairs that the learner has not seen: it has fitted the others.
+    /// Chooses, stores and returns the threshold that is best on `pairs` of rows of `x`. Use pairs that the learner has
+    /// not seen: it has fitted the others.
     ///
     /// # Errors
     /// As [`Mahalanobis::pair_distances`] and [`choose_threshold`].
     pub fn calibrate(
         &mut self,
         x: &Matrix,
-        pairs: &[(usize, usize)],
-        same: &[bool],
+        pairs: &Pairs,
         strategy: ThresholdStrategy,
     ) -> Result<f64, MahalanobisError> {
-        let threshold = choose_threshold(&self.pair_distances(x, pairs)?, same, strategy)?;
+        let threshold = choose_threshold(&self.pair_distances(x, &pairs.pairs)?, &pairs.same, strategy)?;
         self.threshold = Some(threshold);
         Ok(threshold)
     }
@@ -188,7 +188,7 @@ impl Mahalanobis {
     ///
     /// # Errors
     /// As [`Mahalanobis::pair_distances`], and when no threshold has been chosen.
-    pub fn predict(&self, x: &Matrix, pairs: &[(usize, usize)]) -> Result<Vec<bool>, MahalanobisError> {
+    pub fn predict(&self, x: &Matrix, pairs: &[[usize; 2]]) -> Result<Vec<bool>, MahalanobisError> {
         let threshold = self.threshold.ok_or(MahalanobisError::NotCalibrated)?;
         Ok(self.pair_distances(x, pairs)?.into_iter().map(|d| d <= threshold).collect())
     }
@@ -253,12 +253,13 @@ mod tests {
     #[test]
     fn calibration_follows_the_rule_of_metric_learn() {
         let x = Matrix::from_fn(5, 1, |i, _| i as f32);
-        let pairs = [(0, 1), (0, 2), (0, 3), (0, 4)];
+        let pairs = vec![[0, 1], [0, 2], [0, 3], [0, 4]];
+        let pairs = Pairs { pairs, same: vec![true, true, false, false] };
         let mut model = Mahalanobis::euclidean(1).unwrap();
-        assert_eq!(model.predict(&x, &pairs), Err(MahalanobisError::NotCalibrated));
-        let threshold = model.calibrate(&x, &pairs, &[true, true, false, false], ThresholdStrategy::Accuracy).unwrap();
+        assert_eq!(model.predict(&x, &pairs.pairs), Err(MahalanobisError::NotCalibrated));
+        let threshold = model.calibrate(&x, &pairs, ThresholdStrategy::Accuracy).unwrap();
         assert_eq!((threshold, model.threshold()), (2.0, Some(2.0)));
-        assert_eq!(model.predict(&x, &pairs).unwrap(), [true, true, false, false]);
+        assert_eq!(model.predict(&x, &pairs.pairs).unwrap(), [true, true, false, false]);
     }
 
     #[test]
@@ -271,8 +272,8 @@ mod tests {
         let error = model.distance(&[0.0; 2], &[0.0, f32::NAN]).unwrap_err();
         assert_eq!(error, MahalanobisError::NonFinite { row: 1, column: 1 });
         assert!(matches!(model.transform(&Matrix::zeros(2, 3)), Err(MahalanobisError::LengthMismatch { .. })));
-        let error = model.pair_distances(&Matrix::zeros(2, 2), &[(0, 2)]).unwrap_err();
-        assert_eq!(error, MahalanobisError::PairOutOfRange { pair: 0, index: 2, rows: 2 });
+        let error = model.pair_distances(&Matrix::zeros(2, 2), &[[0, 2]]).unwrap_err();
+        assert_eq!(error, MahalanobisError::TupleOutOfRange { kind: "pair", tuple: 0, index: 2, rows: 2 });
         assert!(model.set_threshold(f64::INFINITY).is_err());
         let huge = Mahalanobis::new(vec![1e39], 1).unwrap();
         let x = Matrix::from_fn(1, 1, |_, _| 1.0);

@@ -2,24 +2,19 @@
 //!
 //! Goldberger, Roweis, Hinton and Salakhutdinov, "Neighbourhood components analysis", NIPS 17 (2004).
 
-use faer::Accum;
 use nearfar_core::matrix::Matrix;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::data::Training;
-use super::gradient;
 use super::init::{Init, initial_components};
 use super::lbfgs::{Minimum, Stop, minimize};
-use super::linalg::{Dense, dot, multiply, product_transposed, view};
+use super::linalg::sum;
 use super::lmnn::check_stop;
+use super::neighbourhood::evaluate;
 use super::{Fitted, Learner, MahalanobisError};
-
-/// Rows of one task: 64 rows of weights against 5,000 others are 2.5 MB.
-const BLOCK: usize = 64;
 
 /// Learns a distance that maximises the expected number of rows that a stochastic nearest-neighbour rule, leaving the
 /// row itself out, assigns to their own class.
@@ -129,12 +124,6 @@ struct Neighbourhood<'a> {
     data: &'a Training,
 }
 
-/// What one block of rows adds.
-struct Part {
-    score: f64,
-    degrees: Vec<f64>,
-}
-
 impl Neighbourhood<'_> {
     /// Whether no `L` changes the objective.
     fn is_constant(&self) -> bool {
@@ -145,68 +134,24 @@ impl Neighbourhood<'_> {
     /// Minus `f`, and its gradient, at `components`, row-major `[k, d]`.
     ///
     /// `d(-f) = sum_ij w_ij d|L(x_i - x_j)|^2` with `w_ij = p_ij ([same class] - p_i)`: equation 5 of the paper, with
-    /// the outer products left to [`gradient`].
+    /// the outer products left to [`gradient`](super::gradient).
     fn evaluate(&self, components: &[f64]) -> (f64, Vec<f64>) {
-        let (n, d) = (self.data.len(), self.data.dim());
-        let components = Dense { data: components.to_vec(), rows: components.len() / d, cols: d };
-        let embedded = product_transposed(&self.data.rows, &components); // [n, k]
-        let norms: Vec<f64> = embedded.data.chunks_exact(embedded.cols).map(|z| dot(z, z)).collect();
-        if norms.iter().any(|s| !s.is_finite()) {
-            return (f64::INFINITY, vec![0.0; components.data.len()]); // a wall for the line search
-        }
-        let mut weighted = Dense::zeros(n, d); // W X
-        let blocks = weighted.data.par_chunks_mut(BLOCK * d).enumerate();
-        let parts: Vec<Part> = blocks.map(|(block, out)| self.block(block * BLOCK, out, &embedded, &norms)).collect();
-        let score: f64 = parts.iter().map(|p| p.score).sum();
-        let degrees = gradient::add_in_order(parts.into_iter().map(|p| p.degrees), n);
-        (-score, gradient::from_pair_weights(&components, &self.data.rows, &degrees, weighted))
-    }
-
-    /// Score and weights of the rows from `first` on; `weighted` is their part of `W X`.
-    fn block(&self, first: usize, weighted: &mut [f64], embedded: &Dense, norms: &[f64]) -> Part {
-        let (n, d, k) = (self.data.len(), self.data.dim(), embedded.cols);
-        let height = weighted.len() / d;
-        let mut weights = vec![0.0; height * n];
-        let lhs = view(&embedded.data[first * k..(first + height) * k], k);
-        multiply(&mut weights, Accum::Replace, -2.0, lhs, view(&embedded.data, k).transpose());
-        let mut part = Part { score: 0.0, degrees: vec![0.0; n] };
-        for (r, row) in weights.chunks_exact_mut(n).enumerate() {
-            part.score += self.row_weights(first + r, row, norms);
-            // The weights of a row add up to p_i - p_i = 0: its degree comes from the columns alone.
-            part.degrees.iter_mut().zip(row.iter()).for_each(|(degree, w)| *degree += w);
-        }
-        multiply(weighted, Accum::Replace, 1.0, view(&weights, n), view(&self.data.rows.data, d));
-        part
-    }
-
-    /// Turns `-2 z_i . z_j` into the weights `w_ij` of row `i`; returns `p_i`.
-    fn row_weights(&self, i: usize, row: &mut [f64], norms: &[f64]) -> f64 {
-        let mut nearest = f64::INFINITY;
-        for (j, (value, norm)) in row.iter_mut().zip(norms).enumerate() {
-            *value = (*value + norms[i] + norm).max(0.0);
-            if j != i {
-                nearest = nearest.min(*value);
-            }
-        }
-        row[i] = f64::INFINITY; // exp(-inf) = 0: a row is not its own neighbour
-        let mut total = 0.0;
-        for value in row.iter_mut() {
-            // Relative to the nearest neighbour, so that the sum is at least 1 however far the rows are apart.
-            *value = (nearest - *value).exp();
-            total += *value;
-        }
-        let own = self.data.members(self.data.class_of[i]);
-        let p = row[own.clone()].iter().sum::<f64>() / total;
-        for (j, value) in row.iter_mut().enumerate() {
-            let share = *value / total; // p_ij
-            *value = if own.contains(&j) { share * (1.0 - p) } else { -share * p };
-        }
-        p
+        evaluate(&self.data.rows, components, |i, row| {
+            let own = self.data.members(self.data.class_of[i]);
+            let p = sum(&row[own.clone()]);
+            let (before, rest) = row.split_at_mut(own.start);
+            let (inside, after) = rest.split_at_mut(own.len());
+            inside.iter_mut().for_each(|value| *value *= 1.0 - p);
+            before.iter_mut().chain(after).for_each(|value| *value *= -p);
+            -p
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::linalg::dot;
+    use super::super::neighbourhood::BLOCK;
     use super::*;
 
     fn training(n: usize, classes: usize) -> Training {

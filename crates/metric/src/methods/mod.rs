@@ -1,5 +1,6 @@
 //! Metric learning of encoders, as methods of the one training loop.
 
+mod deep_mahalanobis;
 mod loss;
 mod siamese;
 mod supcon;
@@ -7,6 +8,7 @@ mod table;
 mod triplet;
 mod weak;
 
+pub use deep_mahalanobis::{DeepMahalanobis, MahalanobisEmbedder};
 pub use loss::{LossMethod, LossModel, LossTraining};
 pub use siamese::Siamese;
 pub use supcon::SupConMethod;

@@ -4,7 +4,7 @@ use crate::{
     losses::{PairLoss, TripletMargin},
     miner::{BatchHardMiner, Miner, TripletKind, TripletMarginMiner},
 };
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
     train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling},
@@ -79,18 +79,29 @@ impl Method for TripletMethod {
     }
 
     fn objective(&self, model: &Embedder, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        tuple_objective(model.embed(batch), &repeated_labels(batch), self.distance, |pairwise| {
-            let margin = self.loss.margin;
-            let triplets = match self.mining {
-                Mining::All => None,
-                Mining::BatchHard => Some(BatchHardMiner.mine(pairwise)?),
-                Mining::SemiHard => Some(TripletMarginMiner { margin, kind: TripletKind::SemiHard }.mine(pairwise)?),
-            };
-            self.loss.forward(pairwise, triplets.as_ref())
-        })
+        mined_objective(model.embed(batch), &repeated_labels(batch), self.distance, self.mining, &self.loss)
     }
 
     fn encoder<'a>(&self, model: &'a Embedder) -> &'a Encoder {
         &model.encoder
     }
+}
+
+/// The triplet loss of a batch over the triplets that `mining` picks.
+pub(super) fn mined_objective(
+    embedding: Tensor<2>,
+    labels: &[usize],
+    distance: Distance,
+    mining: Mining,
+    loss: &TripletMargin,
+) -> Objective {
+    tuple_objective(embedding, labels, distance, |pairwise| {
+        let margin = loss.margin;
+        let triplets = match mining {
+            Mining::All => None,
+            Mining::BatchHard => Some(BatchHardMiner.mine(pairwise)?),
+            Mining::SemiHard => Some(TripletMarginMiner { margin, kind: TripletKind::SemiHard }.mine(pairwise)?),
+        };
+        loss.forward(pairwise, triplets.as_ref())
+    })
 }
