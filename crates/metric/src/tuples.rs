@@ -227,6 +227,16 @@ impl Grouped {
         Self { starts, columns }
     }
 
+    /// Takes the columns of every anchor below `rows`.
+    pub(crate) fn collect<I: Iterator<Item = usize>>(rows: usize, of: impl Fn(usize) -> I) -> Self {
+        let (mut starts, mut columns) = (vec![0], Vec::new());
+        for anchor in 0..rows {
+            columns.extend(of(anchor).map(|column| column as u32));
+            starts.push(columns.len());
+        }
+        Self { starts, columns }
+    }
+
     /// The columns of an anchor; none for an anchor that is not below `rows`.
     pub(crate) fn get(&self, anchor: usize) -> &[u32] {
         match self.starts.get(anchor + 1) {
@@ -252,16 +262,13 @@ impl Grouped {
     }
 
     /// Every column of an anchor once, in increasing order.
-    pub(crate) fn distinct(self) -> Self {
-        let (mut starts, mut columns) = (vec![0], Vec::with_capacity(self.columns.len()));
-        for anchor in 0..self.starts.len() - 1 {
+    pub(crate) fn distinct(&self) -> Self {
+        Self::collect(self.starts.len() - 1, |anchor| {
             let mut own = self.get(anchor).to_vec();
             own.sort_unstable();
             own.dedup();
-            columns.extend(own);
-            starts.push(columns.len());
-        }
-        Self { starts, columns }
+            own.into_iter().map(|column| column as usize)
+        })
     }
 }
 

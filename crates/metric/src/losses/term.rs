@@ -4,7 +4,7 @@ use super::math::log_sum_exp;
 use crate::{
     MetricError, Pairwise, Reducer,
     reducer::{Anchors, ElementKind, Elements},
-    tuples::{Grouped, Pair, Triplet, Tuples, pairs_or_all},
+    tuples::{Grouped, Pair, Triplet, Tuples},
 };
 use burn::tensor::Tensor;
 use nearfar_core::matrix::Matrix;
@@ -237,7 +237,11 @@ pub struct Sets {
 impl Sets {
     /// Of the given tuples, or by label. A pair that comes several times counts several times.
     pub fn new(on: &Pairwise, tuples: Option<&Tuples>) -> Self {
-        let [positive, negative] = pairs_or_all(on, tuples).map(|pairs| Grouped::new(&pairs, on.anchors()));
+        let rows = on.anchors();
+        let [positive, negative] = match tuples {
+            Some(tuples) => tuples.pairs().map(|pairs| Grouped::new(&pairs, rows)),
+            None => [Grouped::collect(rows, |a| on.positives(a)), Grouped::collect(rows, |a| on.negatives(a))],
+        };
         Self { positive, negative }
     }
 
