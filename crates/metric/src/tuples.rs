@@ -55,25 +55,13 @@ pub enum Tuples {
 impl Tuples {
     /// Every pair of the batch, ordered by anchor.
     pub fn all_pairs(on: &Pairwise) -> Self {
-        let (mut positive, mut negative) = (Vec::new(), Vec::new());
-        for anchor in 0..on.anchors() {
-            positive.extend(on.positives(anchor).map(|p| Pair::new(anchor, p)));
-            negative.extend(on.negatives(anchor).map(|n| Pair::new(anchor, n)));
-        }
+        let [positive, negative] = every_pair(on);
         Self::Pairs { positive, negative }
     }
 
     /// Every triplet of the batch, ordered by anchor, then positive, then negative.
     pub fn all_triplets(on: &Pairwise) -> Self {
-        let (mut triplets, mut negatives) = (Vec::new(), Vec::new());
-        for anchor in 0..on.anchors() {
-            negatives.clear();
-            negatives.extend(on.negatives(anchor));
-            for positive in on.positives(anchor) {
-                triplets.extend(negatives.iter().map(|&negative| Triplet::new(anchor, positive, negative)));
-            }
-        }
-        Self::Triplets(triplets)
+        Self::Triplets(every_triplet(on))
     }
 
     /// Pairs or triplets counted.
@@ -183,26 +171,35 @@ impl Tuples {
     }
 }
 
+fn every_pair(on: &Pairwise) -> [Vec<Pair>; 2] {
+    let (mut positive, mut negative) = (Vec::new(), Vec::new());
+    for anchor in 0..on.anchors() {
+        positive.extend(on.positives(anchor).map(|p| Pair::new(anchor, p)));
+        negative.extend(on.negatives(anchor).map(|n| Pair::new(anchor, n)));
+    }
+    [positive, negative]
+}
+
+fn every_triplet(on: &Pairwise) -> Vec<Triplet> {
+    let (mut triplets, mut negatives) = (Vec::new(), Vec::new());
+    for anchor in 0..on.anchors() {
+        negatives.clear();
+        negatives.extend(on.negatives(anchor));
+        for positive in on.positives(anchor) {
+            triplets.extend(negatives.iter().map(|&negative| Triplet::new(anchor, positive, negative)));
+        }
+    }
+    triplets
+}
+
 /// The given tuples as pairs, or every pair of the batch.
 pub(crate) fn pairs_or_all<'a>(on: &Pairwise, tuples: Option<&'a Tuples>) -> [Cow<'a, [Pair]>; 2] {
-    match tuples {
-        Some(tuples) => tuples.pairs(),
-        None => match Tuples::all_pairs(on) {
-            Tuples::Pairs { positive, negative } => [positive.into(), negative.into()],
-            Tuples::Triplets(_) => unreachable!("all pairs are pairs"),
-        },
-    }
+    tuples.map_or_else(|| every_pair(on).map(Cow::Owned), Tuples::pairs)
 }
 
 /// The given tuples as triplets, or every triplet of the batch.
 pub(crate) fn triplets_or_all<'a>(on: &Pairwise, tuples: Option<&'a Tuples>) -> Cow<'a, [Triplet]> {
-    match tuples {
-        Some(tuples) => tuples.triplets(),
-        None => match Tuples::all_triplets(on) {
-            Tuples::Triplets(triplets) => triplets.into(),
-            Tuples::Pairs { .. } => unreachable!("all triplets are triplets"),
-        },
-    }
+    tuples.map_or_else(|| Cow::Owned(every_triplet(on)), Tuples::triplets)
 }
 
 /// Pairs sorted by anchor, in their order: the columns of each anchor in one run.
