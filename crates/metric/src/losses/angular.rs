@@ -1,8 +1,9 @@
 use super::{Gradient, PairLoss, Term, math::log_one_plus_sum_exp};
 use crate::{
     Distance, MetricError, Pairwise, Reducer, Tuples,
+    grouped::Grouped,
     reducer::ElementKind,
-    tuples::{Grouped, Pair, pairs_or_all},
+    tuples::{Pair, pairs_or_all},
 };
 use nearfar_core::similarity::normalize_rows;
 use rayon::prelude::*;

@@ -4,8 +4,9 @@ use super::{
 };
 use crate::{
     Distance, MetricError, Pairwise, Reducer, Tuples,
+    grouped::Grouped,
     reducer::ElementKind,
-    tuples::{Grouped, Pair, pairs_or_all},
+    tuples::{Pair, pairs_or_all},
 };
 use serde::{Deserialize, Serialize};
 
