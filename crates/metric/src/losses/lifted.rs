@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 /// The lifted structure loss (Oh Song et al., 2016), for every positive pair `(a, p)`:
 ///
 /// ```text
-/// 1/2 [d_ap - positive_margin + log(sum over negative pairs (i, n), i = a or i = p, of exp(negative_margin - d_in))]+^2
+/// 1/2 [d_ap - positive_margin + log(sum of exp(negative_margin - d_in))]+^2
+///     over the negative pairs (i, n) with i = a or i = p
 /// ```
 ///
 /// For a similarity both differences change their sign. A positive pair without negatives costs nothing.

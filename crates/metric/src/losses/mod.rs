@@ -1,7 +1,7 @@
 //! Losses over tuples and over whole batches.
 //!
-//! A loss over distances implements [`PairLoss`]. It gives groups of elements ([`Term`]): their values, and the way back
-//! from the weights that the reducer gives them to the distances. Wrappers ([`CrossBatchMemory`], [`Combined`],
+//! A loss over distances implements [`PairLoss`]. It gives groups of elements ([`Term`]): their values, and the way
+//! back from the weights that the reducer gives them to the distances. Wrappers ([`CrossBatchMemory`], [`Combined`],
 //! [`SelfSupervised`]) take any of them. Losses with class weights are in [`class`](mod@class).
 
 mod angular;
