@@ -23,6 +23,7 @@
 
 mod distance;
 mod error;
+mod grouped;
 pub mod losses;
 pub mod mahalanobis;
 pub mod methods;

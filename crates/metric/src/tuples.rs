@@ -1,6 +1,6 @@
 //! Tuples of a batch as indices: what miners give and losses take.
 
-use crate::{MetricError, Pairwise};
+use crate::{MetricError, Pairwise, grouped::Grouped};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -55,25 +55,13 @@ pub enum Tuples {
 impl Tuples {
     /// Every pair of the batch, ordered by anchor.
     pub fn all_pairs(on: &Pairwise) -> Self {
-        let (mut positive, mut negative) = (Vec::new(), Vec::new());
-        for anchor in 0..on.anchors() {
-            positive.extend(on.positives(anchor).map(|p| Pair::new(anchor, p)));
-            negative.extend(on.negatives(anchor).map(|n| Pair::new(anchor, n)));
-        }
+        let [positive, negative] = every_pair(on);
         Self::Pairs { positive, negative }
     }
 
     /// Every triplet of the batch, ordered by anchor, then positive, then negative.
     pub fn all_triplets(on: &Pairwise) -> Self {
-        let (mut triplets, mut negatives) = (Vec::new(), Vec::new());
-        for anchor in 0..on.anchors() {
-            negatives.clear();
-            negatives.extend(on.negatives(anchor));
-            for positive in on.positives(anchor) {
-                triplets.extend(negatives.iter().map(|&negative| Triplet::new(anchor, positive, negative)));
-            }
-        }
-        Self::Triplets(triplets)
+        Self::Triplets(every_triplet(on))
     }
 
     /// Pairs or triplets counted.
@@ -183,86 +171,35 @@ impl Tuples {
     }
 }
 
+fn every_pair(on: &Pairwise) -> [Vec<Pair>; 2] {
+    let (mut positive, mut negative) = (Vec::new(), Vec::new());
+    for anchor in 0..on.anchors() {
+        positive.extend(on.positives(anchor).map(|p| Pair::new(anchor, p)));
+        negative.extend(on.negatives(anchor).map(|n| Pair::new(anchor, n)));
+    }
+    [positive, negative]
+}
+
+fn every_triplet(on: &Pairwise) -> Vec<Triplet> {
+    let (mut triplets, mut negatives) = (Vec::new(), Vec::new());
+    for anchor in 0..on.anchors() {
+        negatives.clear();
+        negatives.extend(on.negatives(anchor));
+        for positive in on.positives(anchor) {
+            triplets.extend(negatives.iter().map(|&negative| Triplet::new(anchor, positive, negative)));
+        }
+    }
+    triplets
+}
+
 /// The given tuples as pairs, or every pair of the batch.
 pub(crate) fn pairs_or_all<'a>(on: &Pairwise, tuples: Option<&'a Tuples>) -> [Cow<'a, [Pair]>; 2] {
-    match tuples {
-        Some(tuples) => tuples.pairs(),
-        None => match Tuples::all_pairs(on) {
-            Tuples::Pairs { positive, negative } => [positive.into(), negative.into()],
-            Tuples::Triplets(_) => unreachable!("all pairs are pairs"),
-        },
-    }
+    tuples.map_or_else(|| every_pair(on).map(Cow::Owned), Tuples::pairs)
 }
 
 /// The given tuples as triplets, or every triplet of the batch.
 pub(crate) fn triplets_or_all<'a>(on: &Pairwise, tuples: Option<&'a Tuples>) -> Cow<'a, [Triplet]> {
-    match tuples {
-        Some(tuples) => tuples.triplets(),
-        None => match Tuples::all_triplets(on) {
-            Tuples::Triplets(triplets) => triplets.into(),
-            Tuples::Pairs { .. } => unreachable!("all triplets are triplets"),
-        },
-    }
-}
-
-/// Pairs sorted by anchor, in their order: the columns of each anchor in one run.
-#[derive(Debug)]
-pub(crate) struct Grouped {
-    starts: Vec<usize>,
-    columns: Vec<u32>,
-}
-
-impl Grouped {
-    /// Groups pairs whose anchors are below `rows`.
-    pub(crate) fn new(pairs: &[Pair], rows: usize) -> Self {
-        let mut starts = vec![0usize; rows + 1];
-        pairs.iter().for_each(|pair| starts[pair.anchor as usize + 1] += 1);
-        (0..rows).for_each(|a| starts[a + 1] += starts[a]);
-        let (mut next, mut columns) = (starts.clone(), vec![0u32; pairs.len()]);
-        for pair in pairs {
-            let slot = &mut next[pair.anchor as usize];
-            columns[*slot] = pair.other;
-            *slot += 1;
-        }
-        Self { starts, columns }
-    }
-
-    /// The columns of an anchor; none for an anchor that is not below `rows`.
-    pub(crate) fn get(&self, anchor: usize) -> &[u32] {
-        match self.starts.get(anchor + 1) {
-            Some(&end) => &self.columns[self.starts[anchor]..end],
-            None => &[],
-        }
-    }
-
-    /// Where the columns of `anchor` start among all.
-    pub(crate) fn start(&self, anchor: usize) -> usize {
-        self.starts[anchor]
-    }
-
-    /// Columns of all anchors.
-    pub(crate) fn len(&self) -> usize {
-        self.columns.len()
-    }
-
-    /// The anchor of every column.
-    pub(crate) fn anchors(&self) -> Vec<u32> {
-        let rows = 0..self.starts.len() - 1;
-        rows.flat_map(|a| std::iter::repeat_n(a as u32, self.starts[a + 1] - self.starts[a])).collect()
-    }
-
-    /// Every column of an anchor once, in increasing order.
-    pub(crate) fn distinct(self) -> Self {
-        let (mut starts, mut columns) = (vec![0], Vec::with_capacity(self.columns.len()));
-        for anchor in 0..self.starts.len() - 1 {
-            let mut own = self.get(anchor).to_vec();
-            own.sort_unstable();
-            own.dedup();
-            columns.extend(own);
-            starts.push(columns.len());
-        }
-        Self { starts, columns }
-    }
+    tuples.map_or_else(|| Cow::Owned(every_triplet(on)), Tuples::triplets)
 }
 
 #[cfg(test)]
@@ -298,13 +235,5 @@ mod tests {
         assert_eq!(tuples.weights(4, true).unwrap(), [1.0; 4]);
         assert_eq!(Tuples::Triplets(Vec::new()).weights(3, false).unwrap(), [1.0; 3]);
         assert!(matches!(tuples.weights(6, false), Err(MetricError::Tuple { index: 6, rows: 6, .. })));
-    }
-
-    #[test]
-    fn groups_keep_the_order_of_their_pairs() {
-        let grouped = Grouped::new(&pairs(&[2, 0, 2, 2], &[5, 1, 3, 5]), 4);
-        assert_eq!([0, 1, 2, 3, 4].map(|a| grouped.get(a).to_vec()), [vec![1], vec![], vec![5, 3, 5], vec![], vec![]]);
-        assert_eq!(grouped.anchors(), [0, 2, 2, 2]);
-        assert_eq!(grouped.distinct().get(2), [3, 5]);
     }
 }

@@ -1,8 +1,9 @@
 use super::{Gradient, PairLoss, Term, math::log_one_plus_sum_exp};
 use crate::{
     Distance, MetricError, Pairwise, Reducer, Tuples,
+    grouped::Grouped,
     reducer::ElementKind,
-    tuples::{Grouped, Pair, pairs_or_all},
+    tuples::{Pair, pairs_or_all},
 };
 use nearfar_core::similarity::normalize_rows;
 use rayon::prelude::*;
@@ -50,8 +51,7 @@ impl PairLoss for Angular {
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {
         MetricError::defined(on.distance().is_cosine(), "the angular loss", "the cosine", on.distance())?;
         let [positive, _] = pairs_or_all(on, tuples);
-        let [_, negative] = pairs_or_all(on, None);
-        let negatives = Grouped::new(&negative, on.anchors());
+        let negatives = Grouped::collect(on.anchors(), |a| on.negatives(a));
 
         // Dot products with references that are not normalised: of the anchors, and of the positives.
         let dot = Distance::Dot { normalized: false };

@@ -43,8 +43,8 @@ impl Combined {
         })
     }
 
-    /// The sum `[1]` of embeddings `[n, d]`, or of embeddings against references. Without parts it is zero and keeps the
-    /// graph.
+    /// The sum `[1]` of embeddings `[n, d]`, or of embeddings against references. Without parts it is zero and keeps
+    /// the graph.
     ///
     /// # Errors
     /// As [`Pairwise::new`], [`Miner::mine`] and [`PairLoss::forward`].

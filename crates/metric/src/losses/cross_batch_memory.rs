@@ -2,8 +2,8 @@ use super::PairLoss;
 use crate::{Distance, MetricError, Pairwise, miner::Miner};
 use burn::tensor::Tensor;
 
-/// Cross-batch memory (Wang et al., "Cross-batch memory for embedding learning", 2020): the embeddings of recent batches
-/// are the references of the newest one, so that a small batch sees many negatives.
+/// Cross-batch memory (Wang et al., "Cross-batch memory for embedding learning", 2020): the embeddings of recent
+/// batches are the references of the newest one, so that a small batch sees many negatives.
 ///
 /// As in pytorch-metric-learning the batch enters the memory first; its own copies there are compared with the others,
 /// but no embedding with its own copy. Old embeddings carry no gradient; the paper waits until the encoder changes

@@ -16,16 +16,16 @@ impl GapHistogram {
 }
 
 /// The dynamic soft margin loss (Zhang and Rusinkiewicz, "Learning local descriptors with a CDF-based dynamic soft
-/// margin", 2019): every triplet's gap `x = d(anchor, positive) - d(anchor, negative)`, weighed by the share of triplets
-/// that are as easy or easier, from a running histogram.
+/// margin", 2019): every triplet's gap `x = d(anchor, positive) - d(anchor, negative)`, weighed by the share of
+/// triplets that are as easy or easier, from a running histogram.
 ///
 /// ```text
 /// mean over triplets of C(x) x        C: the distribution function of the histogram, batch included
 /// ```
 ///
 /// There is no margin to choose: the hardest triplets count fully, the easiest hardly. A gap is shared linearly between
-/// two of `bins + 1` nodes; `C` is that of its lower node. As in pytorch-metric-learning, the gradient flows through the
-/// batch's part of the histogram. Takes the Euclidean distance of normalised rows.
+/// two of `bins + 1` nodes; `C` is that of its lower node. As in pytorch-metric-learning, the gradient flows through
+/// the batch's part of the histogram. Takes the Euclidean distance of normalised rows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DynamicSoftMargin {

@@ -2,8 +2,8 @@ use super::{PairLoss, Sets, Term};
 use crate::{Distance, MetricError, Pairwise, Reducer, Tuples};
 use serde::{Deserialize, Serialize};
 
-/// FastAP (Cakir et al., "Deep metric learning to rank", 2019): one minus the average precision of every anchor that has
-/// a positive, from histograms of its distances.
+/// FastAP (Cakir et al., "Deep metric learning to rank", 2019): one minus the average precision of every anchor that
+/// has a positive, from histograms of its distances.
 ///
 /// ```text
 /// 1 - 1/N+ sum over bins b of h+(b) H+(b) / H(b)

@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 /// The loss is one number already.
 static WHOLE: Reducer = Reducer::Sum;
 
-/// The histogram loss (Ustinova and Lempitsky, 2016): the probability that a random negative pair is more similar than a
-/// random positive one.
+/// The histogram loss (Ustinova and Lempitsky, 2016): the probability that a random negative pair is more similar than
+/// a random positive one.
 ///
 /// ```text
 /// sum over nodes r of h-(r) sum over q <= r of h+(q)
 /// ```
 ///
 /// `h` are the shares of positive and negative similarities at the nodes of a grid on [-1, 1]; a similarity is shared
-/// linearly between the two nodes around it. Every pair that takes part in a triplet counts once, in one direction where
-/// embeddings are compared with themselves. Takes similarities in [-1, 1]: the cosine.
+/// linearly between the two nodes around it. Every pair that takes part in a triplet counts once, in one direction
+/// where embeddings are compared with themselves. Takes similarities in [-1, 1]: the cosine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Histogram {

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// `s` is the cosine similarity to every reference, the anchor's own column among them. With references that hold other
 /// views of the items ([`Pairwise::in_memory`]) it is the loss across two encoders; with the batch alone it pushes all
-/// items apart. Labels do not matter: pytorch-metric-learning takes the rank of a label as the number of a column, which
-/// is this loss where labels count the items. Tuples are refused.
+/// items apart. Labels do not matter: pytorch-metric-learning takes the rank of a label as the number of a column,
+/// which is this loss where labels count the items. Tuples are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Instance {

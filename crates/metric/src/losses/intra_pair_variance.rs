@@ -7,8 +7,8 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// The intra-pair variance loss (Yu and Tao, "Deep metric learning with tuplet margin loss", 2019): positive pairs should
-/// be as similar as the mean positive pair, negative pairs as dissimilar as the mean negative one.
+/// The intra-pair variance loss (Yu and Tao, "Deep metric learning with tuplet margin loss", 2019): positive pairs
+/// should be as similar as the mean positive pair, negative pairs as dissimilar as the mean negative one.
 ///
 /// ```text
 /// positive pairs: [(1 - positive_slack) mean(s) - s]+^2        negative pairs: [s - (1 + negative_slack) mean(s)]+^2
@@ -33,8 +33,8 @@ impl Default for IntraPairVariance {
     }
 }
 
-/// Pairs that should not fall below (`side` 1) or not exceed (`side` -1) their mean: the values `[side (c mean - v)]+^2`
-/// with `c = 1 - side * slack`.
+/// Pairs that should not fall below (`side` 1) or not exceed (`side` -1) their mean: the values
+/// `[side (c mean - v)]+^2` with `c = 1 - side * slack`.
 fn variance<'a>(on: &'a Pairwise, pairs: Cow<'a, [Pair]>, side: f64, slack: f32) -> Term<'a> {
     let at = |pair: &Pair| f64::from(on.values().row(pair.anchor as usize)[pair.other as usize]);
     let count = pairs.len().max(1) as f64;

@@ -4,15 +4,17 @@ use super::{
 };
 use crate::{
     Distance, MetricError, Pairwise, Reducer, Tuples,
+    grouped::Grouped,
     reducer::ElementKind,
-    tuples::{Grouped, Pair, pairs_or_all},
+    tuples::{Pair, pairs_or_all},
 };
 use serde::{Deserialize, Serialize};
 
 /// The lifted structure loss (Oh Song et al., 2016), for every positive pair `(a, p)`:
 ///
 /// ```text
-/// 1/2 [d_ap - positive_margin + log(sum over negative pairs (i, n), i = a or i = p, of exp(negative_margin - d_in))]+^2
+/// 1/2 [d_ap - positive_margin + log(sum of exp(negative_margin - d_in))]+^2
+///     over the negative pairs (i, n) with i = a or i = p
 /// ```
 ///
 /// For a similarity both differences change their sign. A positive pair without negatives costs nothing.

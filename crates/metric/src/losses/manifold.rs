@@ -23,8 +23,8 @@ const SHARPNESS: f64 = 2.0;
 ///      + context * the same with the cosines of the rows F_i and F_j
 /// ```
 ///
-/// `m` is the proxy that the item was given, and only proxies count whose exponent is not negative. Without labels items
-/// are given random proxies ([`Manifold::assign`]), as in the paper's ensembles; class indices can be given too.
+/// `m` is the proxy that the item was given, and only proxies count whose exponent is not negative. Without labels
+/// items are given random proxies ([`Manifold::assign`]), as in the paper's ensembles; class indices can be given too.
 /// One step inverts a matrix of items and proxies.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -13,8 +13,8 @@ use std::borrow::Cow;
 /// [d(anchor, positive) - beta + margin]+ + [beta - d(anchor, negative) + margin]+
 /// ```
 ///
-/// divided by the number of hinges that are active (the default [`Reducer::Divisor`]). [`PairLoss::forward`] has a fixed
-/// `beta`; [`Margin::with_boundary`] learns one for all classes or one a class. Meant to be used with
+/// divided by the number of hinges that are active (the default [`Reducer::Divisor`]). [`PairLoss::forward`] has a
+/// fixed `beta`; [`Margin::with_boundary`] learns one for all classes or one a class. Meant to be used with
 /// [`crate::miner::DistanceWeightedMiner`], which is the other half of the paper.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -36,9 +36,9 @@ impl Default for Margin {
 }
 
 impl Margin {
-    /// The loss `[1]` with a boundary that is learnt: `beta [1]`, or `beta [classes]`, where a triplet takes that of its
-    /// anchor's class. `nu` times the boundary is added: once for `[1]`; for `[classes]` as the mean over triplets that
-    /// the reducer's weights give, as in pytorch-metric-learning.
+    /// The loss `[1]` with a boundary that is learnt: `beta [1]`, or `beta [classes]`, where a triplet takes that of
+    /// its anchor's class. `nu` times the boundary is added: once for `[1]`; for `[classes]` as the mean over triplets
+    /// that the reducer's weights give, as in pytorch-metric-learning.
     ///
     /// # Errors
     /// As [`PairLoss::forward`], and when a class has no boundary.

@@ -1,7 +1,7 @@
 //! Losses over tuples and over whole batches.
 //!
-//! A loss over distances implements [`PairLoss`]. It gives groups of elements ([`Term`]): their values, and the way back
-//! from the weights that the reducer gives them to the distances. Wrappers ([`CrossBatchMemory`], [`Combined`],
+//! A loss over distances implements [`PairLoss`]. It gives groups of elements ([`Term`]): their values, and the way
+//! back from the weights that the reducer gives them to the distances. Wrappers ([`CrossBatchMemory`], [`Combined`],
 //! [`SelfSupervised`]) take any of them. Losses with class weights are in [`class`](mod@class).
 
 mod angular;
@@ -28,6 +28,7 @@ mod pair_loss;
 mod pnp;
 mod ranked_list;
 mod self_supervised;
+mod sets;
 mod snr_contrastive;
 mod supcon;
 mod term;
@@ -57,9 +58,10 @@ pub use pair_loss::PairLoss;
 pub use pnp::{Penalty, Pnp};
 pub use ranked_list::RankedList;
 pub use self_supervised::SelfSupervised;
+pub use sets::{Row, Sets};
 pub use snr_contrastive::SnrContrastive;
 pub use supcon::SupCon;
-pub use term::{Gradient, Row, Sets, Term};
+pub use term::{Gradient, Term};
 pub use threshold_consistent::ThresholdConsistentMargin;
 pub use triplet::TripletMargin;
 pub use tuplet_margin::TupletMargin;

@@ -2,7 +2,8 @@ use super::{PairLoss, Sets, Term, math::log_one_plus_sum_exp};
 use crate::{Distance, MetricError, Pairwise, Reducer, Tuples};
 use serde::{Deserialize, Serialize};
 
-/// The multi-similarity loss (Wang et al., "Multi-similarity loss with general pair weighting", 2019), for every anchor:
+/// The multi-similarity loss (Wang et al., "Multi-similarity loss with general pair weighting", 2019), for every
+/// anchor:
 ///
 /// ```text
 /// 1/alpha log(1 + sum over p of exp(-alpha (s_p - base))) + 1/beta log(1 + sum over n of exp(beta (s_n - base)))

@@ -2,8 +2,8 @@ use super::{PairLoss, Sets, Term, math::softplus};
 use crate::{Distance, MetricError, Pairwise, Reducer, Tuples};
 use serde::{Deserialize, Serialize};
 
-/// The normalised temperature-scaled cross-entropy (Sohn, 2016; van den Oord et al., 2018; Chen et al., 2020), for every
-/// positive pair:
+/// The normalised temperature-scaled cross-entropy (Sohn, 2016; van den Oord et al., 2018; Chen et al., 2020), for
+/// every positive pair:
 ///
 /// ```text
 /// -log( exp(s_ap / t) / (exp(s_ap / t) + sum over negatives n of a of exp(s_an / t)) )

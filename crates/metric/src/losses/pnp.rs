@@ -51,8 +51,9 @@ impl Penalty {
     }
 }
 
-/// The PNP loss (Li et al., "Rethinking the optimization of average precision: only penalizing negative instances before
-/// positive ones is enough", 2022): for every anchor the mean over its positives, itself among them, of a penalty of
+/// The PNP loss (Li et al., "Rethinking the optimization of average precision: only penalizing negative instances
+/// before positive ones is enough", 2022): for every anchor the mean over its positives, itself among them, of a
+/// penalty of
 ///
 /// ```text
 /// R_p = sum over negatives n of sigmoid((s_n - s_p) / anneal)

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 /// Added to every weight of a row in the denominator, as in pytorch-metric-learning.
 const EPSILON: f64 = 1e-5;
 
-/// The ranked list loss (Wang et al., 2019): negatives belong beyond `alpha`, positives inside a ball that is smaller by
-/// `margin`. For every anchor, with `x_p = d_p - (alpha - margin)` and `x_n = alpha - d_n` where they are positive:
+/// The ranked list loss (Wang et al., 2019): negatives belong beyond `alpha`, positives inside a ball that is smaller
+/// by `margin`. For every anchor, with `x_p = d_p - (alpha - margin)` and `x_n = alpha - d_n` where they are positive:
 ///
 /// ```text
 /// (1 - imbalance) sum_p w_p x_p / sum_p w_p + imbalance sum_n w_n x_n / sum_n w_n        w = exp(temperature x)

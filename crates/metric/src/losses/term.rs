@@ -1,10 +1,10 @@
 //! What losses are built of: values of elements, and the way back from weights of elements to the distances.
 
-use super::math::log_sum_exp;
+use super::{Row, Sets, math::log_sum_exp};
 use crate::{
     MetricError, Pairwise, Reducer,
     reducer::{Anchors, ElementKind, Elements},
-    tuples::{Grouped, Pair, Triplet, Tuples, pairs_or_all},
+    tuples::{Pair, Triplet},
 };
 use burn::tensor::Tensor;
 use nearfar_core::matrix::Matrix;
@@ -170,7 +170,7 @@ impl<'a> Term<'a> {
         let distances = on.values();
         let crowd = |anchor: usize| log_sum_exp(sets.row(distances, anchor).negatives().map(|d| y(d).0));
         let crowds: Vec<f64> = (0..on.anchors()).into_par_iter().map(crowd).collect();
-        let anchors = sets.positive.anchors();
+        let anchors = sets.positive_anchors();
         let mut values = Vec::with_capacity(anchors.len());
         for (anchor, crowd) in crowds.iter().enumerate() {
             values.extend(sets.row(distances, anchor).positives().map(|d| link(x(d).0 + crowd).0 as f32));
@@ -178,7 +178,7 @@ impl<'a> Term<'a> {
         Self::new(ElementKind::Tuple, values, anchors, move |weights, gradient| {
             gradient.par_rows_mut().enumerate().for_each(|(anchor, gradient)| {
                 let (row, crowd) = (sets.row(distances, anchor), crowds[anchor]);
-                let weights = &weights[sets.positive.start(anchor)..];
+                let weights = &weights[sets.first_positive(anchor)..];
                 let mut pull = 0.0;
                 for ((&p, d), weight) in row.positive.iter().zip(row.positives()).zip(weights) {
                     let (logit, slope) = x(d);
@@ -225,75 +225,4 @@ pub(crate) fn reduce(on: &Pairwise, terms: Vec<Term<'_>>, reducer: &Reducer) -> 
         sum += term.reduce(on, reducer, &mut gradient)?;
     }
     Ok(gradient.objective(on, sum))
-}
-
-/// Positives and negatives of every anchor.
-#[derive(Debug)]
-pub struct Sets {
-    positive: Grouped,
-    negative: Grouped,
-}
-
-impl Sets {
-    /// Of the given tuples, or by label. A pair that comes several times counts several times.
-    pub fn new(on: &Pairwise, tuples: Option<&Tuples>) -> Self {
-        let [positive, negative] = pairs_or_all(on, tuples).map(|pairs| Grouped::new(&pairs, on.anchors()));
-        Self { positive, negative }
-    }
-
-    /// The same, every pair once.
-    pub fn distinct(on: &Pairwise, tuples: Option<&Tuples>) -> Self {
-        let Self { positive, negative } = Self::new(on, tuples);
-        match tuples {
-            Some(_) => Self { positive: positive.distinct(), negative: negative.distinct() },
-            None => Self { positive, negative },
-        }
-    }
-
-    /// Positive pairs counted.
-    pub fn positive_pairs(&self) -> usize {
-        self.positive.len()
-    }
-
-    /// The anchor of every positive pair, in increasing order.
-    pub fn positive_anchors(&self) -> Vec<u32> {
-        self.positive.anchors()
-    }
-
-    /// An anchor with its distances.
-    pub fn row<'r>(&'r self, distances: &'r Matrix, anchor: usize) -> Row<'r> {
-        let distances = distances.row(anchor);
-        Row { anchor, distances, positive: self.positive.get(anchor), negative: self.negative.get(anchor) }
-    }
-}
-
-/// An anchor, its distances, and the columns of its positives and negatives.
-#[derive(Clone, Copy, Debug)]
-pub struct Row<'r> {
-    /// Row of the anchor.
-    pub anchor: usize,
-    /// Its distance to every reference.
-    pub distances: &'r [f32],
-    /// Columns of its positives.
-    pub positive: &'r [u32],
-    /// Columns of its negatives.
-    pub negative: &'r [u32],
-}
-
-impl<'r> Row<'r> {
-    /// Distances of these columns.
-    pub fn at(self, columns: &'r [u32]) -> impl Iterator<Item = f32> + Clone + 'r {
-        let distances = self.distances;
-        columns.iter().map(move |&column| distances[column as usize])
-    }
-
-    /// Distances of the positives.
-    pub fn positives(self) -> impl Iterator<Item = f32> + Clone + 'r {
-        self.at(self.positive)
-    }
-
-    /// Distances of the negatives.
-    pub fn negatives(self) -> impl Iterator<Item = f32> + Clone + 'r {
-        self.at(self.negative)
-    }
 }

@@ -4,8 +4,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// For every positive pair one negative, drawn so that its distance to the anchor is spread evenly (Wu et al., "Sampling
-/// matters in deep embedding learning", 2017).
+/// For every positive pair one negative, drawn so that its distance to the anchor is spread evenly (Wu et al.,
+/// "Sampling matters in deep embedding learning", 2017).
 ///
 /// Points that are uniform on a sphere in `D` dimensions have distances `d` with the density
 /// `q(d) ~ d^(D-2) (1 - d^2/4)^((D-3)/2)`; a negative is drawn with the weight `1 / q(max(d, cutoff))`, and never where

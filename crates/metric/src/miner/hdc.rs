@@ -2,8 +2,8 @@ use super::Miner;
 use crate::{MetricError, Pair, Pairwise, Tuples, tuples::pairs_or_all};
 use serde::{Deserialize, Serialize};
 
-/// The hardest share of all positive pairs of a batch and of all negative ones (Yuan et al., "Hard-aware deeply cascaded
-/// embedding", 2017): the farthest positives, the nearest negatives.
+/// The hardest share of all positive pairs of a batch and of all negative ones (Yuan et al., "Hard-aware deeply
+/// cascaded embedding", 2017): the farthest positives, the nearest negatives.
 ///
 /// [`HdcMiner::harder`] takes the share of given tuples, for the next level of a cascade.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Miners choose the tuples of a batch that are worth learning from.
 //!
-//! A miner is a pure function of the distances; those that draw take their seed as a setting, so that a batch and a seed
-//! give the same tuples on every machine. Ties go to the smaller index.
+//! A miner is a pure function of the distances; those that draw take their seed as a setting, so that a batch and a
+//! seed give the same tuples on every machine. Ties go to the smaller index.
 
 mod angular;
 mod batch_easy_hard;

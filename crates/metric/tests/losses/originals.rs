@@ -140,8 +140,8 @@ fn a_second_batch_of_the_dynamic_soft_margin_is_the_originals() {
     }
 }
 
-/// Value, first entry of the gradient by the embeddings, and the sums of sizes of both gradients. The original rounds its
-/// inverse to f32; these values are without that.
+/// Value, first entry of the gradient by the embeddings, and the sums of sizes of both gradients. The original rounds
+/// its inverse to f32; these values are without that.
 #[test]
 fn the_manifold_loss_is_the_original() {
     let Fixture { embeddings, class_weights, .. } = Fixture::read();

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 /// mean over classes j of (cos(angle_j) - [j is the own class])^2
 /// ```
 ///
-/// Its gradient is the paper's: that of a softmax loss with the probability replaced by the cosine, so that neither scale
-/// nor margin has to be chosen. The mean over classes and embeddings is pytorch-metric-learning's.
+/// Its gradient is the paper's: that of a softmax loss with the probability replaced by the cosine, so that neither
+/// scale nor margin has to be chosen. The mean over classes and embeddings is pytorch-metric-learning's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct P2sGrad {
