@@ -52,6 +52,7 @@ ROWS = [
     Row("loss.triplet_semihard", "triplet loss, semi-hard, 512 x 128, 64 classes", "flex", PML, 20.0),
     Row("loss.triplet_batch_hard", "triplet loss, batch-hard, 512 x 128, 64 classes", "flex", PML, 1.5),
     Row("loss.contrastive", "contrastive loss, 512 x 128, 64 classes", "flex", PML, 1.5),
+    Row("loss.multi_similarity", "multi-similarity with its miner, 512 x 128, 64 classes", "flex", PML, 3.0),
     Row("loss.supcon", "SupCon, 512 x 128, 64 classes", "flex", PML, 1.0),
     Row("loss.nt_xent", "NT-Xent, 512 pairs x 128", "flex", ("lightly",), 1.5),
 ]

@@ -98,6 +98,7 @@ fn losses_print_the_peers_values() {
         ("loss.triplet_semihard", 0.134_796_54),
         ("loss.triplet_batch_hard", 0.414_303_81),
         ("loss.contrastive", 1.412_460_68),
+        ("loss.multi_similarity", 1.111_310_36),
         ("loss.supcon", 4.554_462_91),
         ("loss.nt_xent", 4.917_738_44),
     ];

@@ -16,9 +16,9 @@ use burn::tensor::{Device, Tensor};
 use clap::{Parser, builder::PossibleValuesParser};
 use contrastive::losses::nt_xent;
 use metric::{
-    Distance, MetricError, Pairwise, Reducer,
-    losses::{Contrastive, SupCon, TripletMargin},
-    miner::{BatchHardMiner, Miner, TripletKind, TripletMarginMiner},
+    MetricError, Pairwise,
+    losses::{Contrastive, MultiSimilarity, PairLoss, SupCon, TripletMargin},
+    miner::{BatchHardMiner, Miner, MultiSimilarityMiner, TripletKind, TripletMarginMiner},
 };
 use nearfar_core::backend::Backend;
 use serde_json::json;
@@ -26,7 +26,6 @@ use std::process::ExitCode;
 
 /// FaceNet's margin.
 const MARGIN: f32 = 0.2;
-const TRIPLET: TripletMargin = TripletMargin { margin: MARGIN, smooth: false, reducer: Reducer::AverageNonZero };
 const SEMI_HARD: TripletMarginMiner = TripletMarginMiner { margin: MARGIN, kind: TripletKind::SemiHard };
 /// SimCLR's temperature in this workspace.
 const TEMPERATURE: f64 = 0.2;
@@ -37,8 +36,9 @@ type Loss = fn(&Case) -> Result<Tensor<1>, MetricError>;
 const LOSSES: &[(&str, Loss)] = &[
     ("loss.triplet_semihard", |case| case.triplet(&SEMI_HARD)),
     ("loss.triplet_batch_hard", |case| case.triplet(&BatchHardMiner)),
-    ("loss.contrastive", |case| Ok(Contrastive::default().forward(&case.pairwise()?))),
-    ("loss.supcon", |case| SupCon::default().forward(case.embeddings.clone(), &case.labels)),
+    ("loss.contrastive", |case| Contrastive::default().of(case.embeddings.clone(), &case.labels)),
+    ("loss.multi_similarity", |case| case.mined(&MultiSimilarity::default(), &MultiSimilarityMiner::default())),
+    ("loss.supcon", |case| SupCon::default().of(case.embeddings.clone(), &case.labels)),
     ("loss.nt_xent", |case| Ok(nt_xent(case.embeddings.clone(), case.other_view.clone(), TEMPERATURE))),
 ];
 
@@ -94,13 +94,14 @@ impl Case {
         Self { embeddings, other_view, labels: balanced_labels(args.batch, args.classes), device }
     }
 
-    fn pairwise(&self) -> Result<Pairwise, MetricError> {
-        Pairwise::new(Distance::default(), self.embeddings.clone(), &self.labels, None)
+    /// The loss on the tuples that the miner finds, both on the loss's own distance.
+    fn mined(&self, loss: &impl PairLoss, miner: &impl Miner) -> Result<Tensor<1>, MetricError> {
+        let pairwise = Pairwise::new(loss.default_distance(), self.embeddings.clone(), &self.labels, None)?;
+        loss.forward(&pairwise, Some(&miner.mine(&pairwise)?))
     }
 
     fn triplet(&self, miner: &impl Miner) -> Result<Tensor<1>, MetricError> {
-        let pairwise = self.pairwise()?;
-        Ok(TRIPLET.forward(&pairwise, Some(&miner.mine(&pairwise))))
+        self.mined(&TripletMargin { margin: MARGIN, ..TripletMargin::default() }, miner)
     }
 
     /// Value and gradient, `[1]` and `[batch, dimension]`, with the device at rest.

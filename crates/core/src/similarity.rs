@@ -2,6 +2,7 @@
 
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use nearfar_kernels as kernels;
+pub use nearfar_kernels::{is_host, row_products, weighted_rows, weighted_rows_transposed};
 use std::collections::HashMap;
 
 /// Added to squared norms before the root: the gradient of a norm at zero is infinite.
@@ -55,7 +56,7 @@ pub fn cross_entropy(a: Tensor<2>, b: Option<Tensor<2>>, positives: &[Vec<u32>],
     assert_eq!(n, positives.len(), "every row needs its list of positives");
     let device = a.device();
     let others = b.is_none();
-    if let (true, DType::F32) = (kernels::is_host(&device), a.dtype()) {
+    if let (true, DType::F32) = (is_host(&device), a.dtype()) {
         let read = |x: &Tensor<2>| x.clone().detach().try_into_vec_as::<f32>().expect("host memory is always readable");
         let values = read(&a);
         let other = b.as_ref().map(read);

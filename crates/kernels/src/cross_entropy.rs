@@ -3,8 +3,7 @@
 //! NT-Xent, the supervised contrastive loss and InfoNCE are this function with other positives. As Burn operations each
 //! is a dozen passes over a matrix of all pairs; here a block of rows is made, used for value and gradient, and dropped.
 
-use crate::simd::vectorized;
-use gemm::{Parallelism, gemm};
+use crate::{product::product, simd::vectorized};
 use rayon::prelude::*;
 
 /// Rows of logits in memory at once, for each thread.
@@ -104,43 +103,6 @@ fn row_entropy(logits: &mut [f32], positives: &[u32], itself: Option<usize>, sca
         logits[*p as usize] -= scale / positives.len() as f32;
     }
     sum[0].ln() + f64::from(top[0]) - positive
-}
-
-/// `out [m, n] = scale * x y`, or added to it; operands are `(values, row stride, column stride)` of `(m, k, n)`.
-fn product(
-    (m, k, n): (usize, usize, usize),
-    (x, x_row, x_col): (&[f32], usize, usize),
-    (y, y_row, y_col): (&[f32], usize, usize),
-    scale: f32,
-    add: bool,
-    out: &mut [f32],
-) {
-    assert!(x.len() == m * k && y.len() == k * n && out.len() == m * n, "operands fit their sizes");
-    // SAFETY: each operand is a dense matrix of the asserted length in one of the two orders, and `out`, borrowed
-    // exclusively, overlaps none of them.
-    unsafe {
-        gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            n as isize,
-            add,
-            x.as_ptr(),
-            x_col as isize,
-            x_row as isize,
-            y.as_ptr(),
-            y_col as isize,
-            y_row as isize,
-            1.0,
-            scale,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
-    }
 }
 
 /// `exp(x)` to two units in the last place; 0 below -87, NaN for NaN. Branch-free, so that loops over it vectorise.

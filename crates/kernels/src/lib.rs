@@ -12,12 +12,14 @@ mod host;
 mod memory;
 mod norm;
 mod ops;
+mod product;
 mod simd;
 mod winograd;
 
 pub use cross_entropy::{CrossEntropy, cross_entropy};
 pub use memory::keep_freed_memory;
 pub use ops::{KernelOps, NormOptions};
+pub use product::{row_products, weighted_rows, weighted_rows_transposed};
 
 use burn::backend::Dispatch;
 use burn::nn::BatchNorm;

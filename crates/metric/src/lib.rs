@@ -24,6 +24,7 @@
 mod distance;
 mod error;
 mod grouped;
+mod host;
 pub mod losses;
 pub mod mahalanobis;
 pub mod methods;

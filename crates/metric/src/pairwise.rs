@@ -1,6 +1,15 @@
-use crate::{Distance, MetricError};
-use burn::tensor::{Tensor, TensorData};
-use nearfar_core::matrix::Matrix;
+use crate::{Distance, MetricError, host::HostRows};
+use burn::tensor::Tensor;
+use nearfar_core::{matrix::Matrix, similarity::with_gradient};
+
+/// How a gradient with respect to the distances reaches the embeddings.
+#[derive(Debug)]
+enum WayBack {
+    /// By matrix products in host memory.
+    Host(HostRows),
+    /// By autodiff: the distances as a tensor `[n, m]`.
+    Tensor(Tensor<2>),
+}
 
 /// All distances between embeddings and references, on the device for the gradient and in host memory for tuples.
 ///
@@ -9,7 +18,7 @@ use nearfar_core::matrix::Matrix;
 /// with that derivative ([`Pairwise::objective`]). No tensor is as long as the list of tuples.
 #[derive(Debug)]
 pub struct Pairwise {
-    tensor: Tensor<2>,
+    way_back: WayBack,
     values: Matrix,
     labels: Vec<usize>,
     reference_labels: Vec<usize>,
@@ -77,12 +86,17 @@ impl Pairwise {
         if d != cols {
             return Err(MetricError::Dimensions { embeddings: cols, references: d });
         }
-        let tensor = distance.matrix(embeddings.clone(), columns); // [n, m]
-        let values =
-            tensor.clone().detach().try_into_vec_as::<f32>().map_err(|e| MetricError::Device(e.to_string()))?;
+        let (values, way_back) = match HostRows::distances(distance, &embeddings, references.as_ref()) {
+            Some((values, rows)) => (values, WayBack::Host(rows)),
+            None => {
+                let tensor = distance.matrix(embeddings.clone(), columns); // [n, m]
+                let values = tensor.clone().detach().try_into_vec_as::<f32>();
+                (values.map_err(|e| MetricError::Device(e.to_string()))?, WayBack::Tensor(tensor))
+            }
+        };
         let values = Matrix::new(values, rows, m).expect("a matrix tensor has rows x columns values");
         Ok(Self {
-            tensor,
+            way_back,
             values,
             labels: labels.to_vec(),
             reference_labels: reference_labels.to_vec(),
@@ -175,9 +189,19 @@ impl Pairwise {
 
     /// A loss tensor `[1]` of value `value` whose derivative with respect to the distances is `gradient [n, m]`.
     pub fn objective(&self, value: f32, gradient: Matrix) -> Tensor<1> {
-        let dims = [gradient.rows(), gradient.cols()];
-        let gradient = Tensor::<2>::from_data(TensorData::new(gradient.into_vec(), dims), &self.tensor.device());
-        let still = self.tensor.clone() - self.tensor.clone().detach(); // zero, with the derivative of the distances
-        (still * gradient).sum().add_scalar(value)
+        let still = match &self.way_back {
+            WayBack::Tensor(tensor) => with_gradient(tensor.clone(), gradient.into_vec()),
+            WayBack::Host(rows) => {
+                let (own, other) = rows.back(self.values.as_slice(), gradient.into_vec());
+                let own = with_gradient(self.embeddings.clone(), own);
+                match (&self.references, other) {
+                    (Some(references), Some(other)) if references.is_tracked() => {
+                        own + with_gradient(references.clone(), other)
+                    }
+                    _ => own,
+                }
+            }
+        };
+        still.add_scalar(value)
     }
 }

@@ -310,7 +310,7 @@ fn mmc_on_all_pairs_of_iris() {
     let pairs: Vec<[usize; 2]> = (0..150).flat_map(|b| (0..b).map(move |a| [a, b])).collect();
     let same = pairs.iter().map(|&[a, b]| iris.y[a] == iris.y[b]).collect();
     let pairs = Pairs { pairs, same };
-    let published = [
+    let published: Vec<f64> = [
         [0.000514, 0.000868, -0.001195, -0.001703],
         [0.000868, 0.001468, -0.002021, -0.002879],
         [-0.001195, -0.002021, 0.002782, 0.003964],

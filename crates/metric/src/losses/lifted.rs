@@ -1,5 +1,5 @@
 use super::{
-    PairLoss, Sets, Term,
+    PairLoss, Term,
     math::{larger, log_sum_exp},
 };
 use crate::{
