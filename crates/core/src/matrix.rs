@@ -46,11 +46,13 @@ impl Matrix {
     }
 
     /// Number of rows (items).
+    #[inline]
     pub fn rows(&self) -> usize {
         self.rows
     }
 
     /// Number of columns (features).
+    #[inline]
     pub fn cols(&self) -> usize {
         self.cols
     }
@@ -59,6 +61,7 @@ impl Matrix {
     ///
     /// # Panics
     /// When `i` is not a row.
+    #[inline]
     pub fn row(&self, i: usize) -> &[f32] {
         &self.data[i * self.cols..(i + 1) * self.cols]
     }
@@ -67,6 +70,7 @@ impl Matrix {
     ///
     /// # Panics
     /// When `i` is not a row.
+    #[inline]
     pub fn row_mut(&mut self, i: usize) -> &mut [f32] {
         &mut self.data[i * self.cols..(i + 1) * self.cols]
     }

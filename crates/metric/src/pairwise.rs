@@ -170,21 +170,19 @@ impl Pairwise {
         self.references.as_ref().unwrap_or(&self.embeddings).clone()
     }
 
+    /// Who is whose positive and negative.
+    pub(crate) fn kinds(&self) -> Kinds<'_> {
+        Kinds { labels: &self.labels, reference_labels: &self.reference_labels, own: self.own }
+    }
+
     /// References with the anchor's label, the anchor itself aside, in order.
     pub fn positives(&self, anchor: usize) -> impl Iterator<Item = usize> + '_ {
-        let label = self.labels[anchor];
-        self.columns(anchor, move |l| l == label)
+        self.kinds().positives(anchor)
     }
 
     /// References with another label, in order.
     pub fn negatives(&self, anchor: usize) -> impl Iterator<Item = usize> + '_ {
-        let label = self.labels[anchor];
-        self.columns(anchor, move |l| l != label)
-    }
-
-    fn columns(&self, anchor: usize, keep: impl Fn(usize) -> bool + 'static) -> impl Iterator<Item = usize> + '_ {
-        let skip = self.own_column(anchor).unwrap_or(usize::MAX);
-        self.reference_labels.iter().enumerate().filter(move |(j, l)| *j != skip && keep(**l)).map(|(j, _)| j)
+        self.kinds().negatives(anchor)
     }
 
     /// A loss tensor `[1]` of value `value` whose derivative with respect to the distances is `gradient [n, m]`.
@@ -203,5 +201,32 @@ impl Pairwise {
             }
         };
         still.add_scalar(value)
+    }
+}
+
+/// The labels of a batch and of its references, without the tensors: what threads may share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kinds<'a> {
+    labels: &'a [usize],
+    reference_labels: &'a [usize],
+    own: Option<usize>,
+}
+
+impl<'a> Kinds<'a> {
+    /// As [`Pairwise::positives`].
+    pub(crate) fn positives(self, anchor: usize) -> impl Iterator<Item = usize> + 'a {
+        let label = self.labels[anchor];
+        self.columns(anchor, move |l| l == label)
+    }
+
+    /// As [`Pairwise::negatives`].
+    pub(crate) fn negatives(self, anchor: usize) -> impl Iterator<Item = usize> + 'a {
+        let label = self.labels[anchor];
+        self.columns(anchor, move |l| l != label)
+    }
+
+    fn columns(self, anchor: usize, keep: impl Fn(usize) -> bool + 'a) -> impl Iterator<Item = usize> + 'a {
+        let skip = self.own.map_or(usize::MAX, |first| first + anchor);
+        self.reference_labels.iter().enumerate().filter(move |(j, l)| *j != skip && keep(**l)).map(|(j, _)| j)
     }
 }

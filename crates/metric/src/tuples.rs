@@ -1,6 +1,7 @@
 //! Tuples of a batch as indices: what miners give and losses take.
 
 use crate::{MetricError, Pairwise, grouped::Grouped};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -172,24 +173,24 @@ impl Tuples {
 }
 
 fn every_pair(on: &Pairwise) -> [Vec<Pair>; 2] {
-    let (mut positive, mut negative) = (Vec::new(), Vec::new());
-    for anchor in 0..on.anchors() {
-        positive.extend(on.positives(anchor).map(|p| Pair::new(anchor, p)));
-        negative.extend(on.negatives(anchor).map(|n| Pair::new(anchor, n)));
-    }
-    [positive, negative]
+    let (kinds, anchors) = (on.kinds(), 0..on.anchors());
+    let positive = |anchor| kinds.positives(anchor).map(move |p| Pair::new(anchor, p));
+    let negative = |anchor| kinds.negatives(anchor).map(move |n| Pair::new(anchor, n));
+    [
+        anchors.clone().into_par_iter().flat_map_iter(positive).collect(),
+        anchors.into_par_iter().flat_map_iter(negative).collect(),
+    ]
 }
 
 fn every_triplet(on: &Pairwise) -> Vec<Triplet> {
-    let (mut triplets, mut negatives) = (Vec::new(), Vec::new());
-    for anchor in 0..on.anchors() {
-        negatives.clear();
-        negatives.extend(on.negatives(anchor));
-        for positive in on.positives(anchor) {
-            triplets.extend(negatives.iter().map(|&negative| Triplet::new(anchor, positive, negative)));
-        }
-    }
-    triplets
+    let kinds = on.kinds();
+    let of_anchor = |anchor| {
+        let negatives: Vec<usize> = kinds.negatives(anchor).collect();
+        kinds.positives(anchor).flat_map(move |positive| {
+            negatives.clone().into_iter().map(move |negative| Triplet::new(anchor, positive, negative))
+        })
+    };
+    (0..on.anchors()).into_par_iter().flat_map_iter(of_anchor).collect()
 }
 
 /// The given tuples as pairs, or every pair of the batch.

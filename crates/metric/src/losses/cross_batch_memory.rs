@@ -49,7 +49,8 @@ impl CrossBatchMemory {
         if rows > self.capacity {
             return Err(MetricError::Memory { batch: rows, capacity: self.capacity });
         }
-        let newest = embeddings.detach();
+        // A leaf that requires a gradient still requires it when it is detached.
+        let newest = embeddings.detach().set_require_grad(false);
         let all = match &self.embeddings {
             Some(old) if old.dims()[1] != cols => {
                 return Err(MetricError::Dimensions { embeddings: cols, references: old.dims()[1] });

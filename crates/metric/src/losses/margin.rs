@@ -94,7 +94,7 @@ impl Margin {
         &'a self,
         on: &'a Pairwise,
         triplets: Cow<'a, [Triplet]>,
-        beta: impl Fn(usize) -> f32 + 'a,
+        beta: impl Fn(usize) -> f32 + Sync + 'a,
     ) -> Term<'a> {
         let sign = on.sign();
         let cost = move |anchor: usize, positive, negative| self.cost(sign, beta(anchor), positive, negative);

@@ -37,6 +37,23 @@ impl Gradient {
         self.entries.par_chunks_mut(self.cols.max(1))
     }
 
+    /// Calls `add(k, row of element k's anchor)` for every element, in order within a row. With `starts` (see
+    /// [`starts`]) the rows are shared among threads.
+    fn scatter(
+        &mut self,
+        starts: Option<Vec<usize>>,
+        add: impl Fn(usize, &mut [f32]) + Sync,
+        anchor: impl Fn(usize) -> usize,
+        elements: usize,
+    ) {
+        match starts {
+            Some(starts) => self.par_rows_mut().enumerate().for_each(|(anchor, row)| {
+                (starts[anchor]..starts[anchor + 1]).for_each(|k| add(k, row));
+            }),
+            None => (0..elements).for_each(|k| add(k, self.row_mut(anchor(k)))),
+        }
+    }
+
     /// With respect to further distances, for losses that depend on more than one matrix.
     pub fn also(&mut self, on: Pairwise, gradient: Self) {
         self.others.push((on, gradient));
@@ -95,15 +112,23 @@ impl<'a> Term<'a> {
     }
 
     /// Pairs whose value is a function of their distance; `f` gives it and its slope.
-    pub fn pairs(on: &'a Pairwise, pairs: Cow<'a, [Pair]>, f: impl Fn(f32) -> (f32, f32) + 'a) -> Self {
-        let at = |pair: &Pair| f(on.values().row(pair.anchor as usize)[pair.other as usize]);
-        let values = pairs.iter().map(|pair| at(pair).0).collect();
-        let anchors = pairs.iter().map(|pair| pair.anchor).collect();
+    pub fn pairs(on: &'a Pairwise, pairs: Cow<'a, [Pair]>, f: impl Fn(f32) -> (f32, f32) + Sync + 'a) -> Self {
+        let distances = on.values();
+        let at = move |pair: &Pair| f(distances.row(pair.anchor as usize)[pair.other as usize]);
+        let values = pairs.par_iter().map(|pair| at(pair).0).collect();
+        let anchors: Vec<u32> = pairs.par_iter().map(|pair| pair.anchor).collect();
+        let starts = starts(&anchors, on.anchors());
         Self::new(ElementKind::Tuple, values, anchors, move |weights, gradient| {
-            for (pair, weight) in pairs.iter().zip(weights).filter(|(_, weight)| **weight != 0.0) {
-                let slope = f(on.values().row(pair.anchor as usize)[pair.other as usize]).1;
-                gradient.row_mut(pair.anchor as usize)[pair.other as usize] += weight * slope;
-            }
+            gradient.scatter(
+                starts,
+                |k, row| {
+                    if weights[k] != 0.0 {
+                        row[pairs[k].other as usize] += weights[k] * at(&pairs[k]).1;
+                    }
+                },
+                |k| pairs[k].anchor as usize,
+                pairs.len(),
+            );
         })
     }
 
@@ -112,25 +137,29 @@ impl<'a> Term<'a> {
     pub fn triplets(
         on: &'a Pairwise,
         triplets: Cow<'a, [Triplet]>,
-        f: impl Fn(usize, f32, f32) -> (f32, [f32; 2]) + 'a,
+        f: impl Fn(usize, f32, f32) -> (f32, [f32; 2]) + Sync + 'a,
     ) -> Self {
-        let mut values = Vec::with_capacity(triplets.len());
-        let mut anchors = Vec::with_capacity(triplets.len());
-        for t in triplets.iter() {
-            let anchor = t.anchor as usize;
-            let row = on.values().row(anchor);
-            values.push(f(anchor, row[t.positive as usize], row[t.negative as usize]).0);
-            anchors.push(t.anchor);
-        }
+        let distances = on.values();
+        let at = move |t: &Triplet| {
+            let row = distances.row(t.anchor as usize);
+            f(t.anchor as usize, row[t.positive as usize], row[t.negative as usize])
+        };
+        let values = triplets.par_iter().map(|t| at(t).0).collect();
+        let anchors: Vec<u32> = triplets.par_iter().map(|t| t.anchor).collect();
+        let starts = starts(&anchors, on.anchors());
         Self::new(ElementKind::Tuple, values, anchors, move |weights, gradient| {
-            for (t, weight) in triplets.iter().zip(weights).filter(|(_, weight)| **weight != 0.0) {
-                let [anchor, positive, negative] = [t.anchor, t.positive, t.negative].map(|i| i as usize);
-                let row = on.values().row(anchor);
-                let (_, slopes) = f(anchor, row[positive], row[negative]);
-                let gradient = gradient.row_mut(anchor);
-                gradient[positive] += weight * slopes[0];
-                gradient[negative] += weight * slopes[1];
-            }
+            gradient.scatter(
+                starts,
+                |k, row| {
+                    if weights[k] != 0.0 {
+                        let (t, (_, slopes)) = (&triplets[k], at(&triplets[k]));
+                        row[t.positive as usize] += weights[k] * slopes[0];
+                        row[t.negative as usize] += weights[k] * slopes[1];
+                    }
+                },
+                |k| triplets[k].anchor as usize,
+                triplets.len(),
+            );
         })
     }
 
@@ -215,6 +244,20 @@ impl<'a> Term<'a> {
         (self.pullback)(&weights, gradient);
         Ok(sum)
     }
+}
+
+/// Where the elements of each of `rows` anchors start, and where the last ones end; `None` if the anchors do not come in
+/// increasing order.
+fn starts(anchors: &[u32], rows: usize) -> Option<Vec<usize>> {
+    let mut starts = Vec::with_capacity(rows + 1);
+    for (k, &anchor) in anchors.iter().enumerate() {
+        if starts.len() > anchor as usize + 1 {
+            return None;
+        }
+        starts.resize(anchor as usize + 1, k);
+    }
+    starts.resize(rows + 1, anchors.len());
+    Some(starts)
 }
 
 /// Reduces every group and adds them up.

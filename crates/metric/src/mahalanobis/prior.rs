@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn the_inverse_covariance_undoes_the_covariance() {
-        let rows = Dense { data: (0..36).map(|i| (f64::from(i) * 1.7).sin() * 3.0).collect(), rows: 12, cols: 3 };
+        let rows = Dense { data: (0..36).map(|i| (f64::from(i * i) * 1.7).sin() * 3.0).collect(), rows: 12, cols: 3 };
         let prior = Prior::InverseCovariance.matrices(&rows).unwrap();
         let unit = product(&prior.matrix(), &prior.inverse);
         let expected = Dense::identity(3, 3);
