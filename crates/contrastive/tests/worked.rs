@@ -190,7 +190,7 @@ fn dino_has_lightlys_value() {
         let center = Tensor::<2>::from_data([[0.0, 0.1, 0.2, 0.3]], &device);
         check("DINO", dino(&student, &teacher, center.clone(), 0.1, 0.04), 9.942751805661379);
         let moved = values(dino_center(center, &teacher, 0.9));
-        assert_close("center", &moved, &[-0.004166667, 0.065, 0.238333333, 0.286666667], 1e-5);
+        assert_close("center", &moved, &[-0.004_166_667, 0.065, 0.238_333_33, 0.286_666_67], 1e-5);
     }
 }
 

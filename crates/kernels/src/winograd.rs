@@ -12,6 +12,9 @@
 //! The transforms mix the pixels of a patch, so one infinite pixel would spread over its patch. Results are therefore
 //! checked, and whatever is not finite is computed again by the definition: such values come out as they do there.
 
+// The loops of the transforms walk over rows and columns of small matrices, as the formulas do.
+#![allow(clippy::needless_range_loop)]
+
 use crate::{
     conv::{self, Geometry, uninit, with_scratch},
     simd::{self, Level, MAX_TILE, Run, Simd, Strides, Tap, at_level, vectorized},

@@ -1,4 +1,5 @@
 use crate::MetricError;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// How the values of all elements (items, pairs or triplets) become one number.
@@ -166,10 +167,10 @@ fn share(n: usize) -> f32 {
 }
 
 /// Weights of the mean over the values that `keep` holds for, or that are no number.
-fn mean_where(values: &[f32], keep: impl Fn(f32) -> bool) -> Vec<f32> {
+fn mean_where(values: &[f32], keep: impl Fn(f32) -> bool + Sync) -> Vec<f32> {
     let keep = |v: f32| keep(v) || v.is_nan();
-    let weight = share(values.iter().filter(|v| keep(**v)).count());
-    values.iter().map(|v| if keep(*v) { weight } else { 0.0 }).collect()
+    let weight = share(values.par_iter().filter(|v| keep(**v)).count());
+    values.par_iter().map(|v| if keep(*v) { weight } else { 0.0 }).collect()
 }
 
 #[cfg(test)]

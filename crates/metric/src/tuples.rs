@@ -158,18 +158,27 @@ impl Tuples {
             let index = index as usize;
             if index < rows { Ok(()) } else { Err(MetricError::Tuple { what, index, rows }) }
         };
+        let pair = |pair: &Pair| {
+            inside("anchor", pair.anchor, anchors)?;
+            inside("reference", pair.other, references)
+        };
+        let triplet = |t: &Triplet| {
+            inside("anchor", t.anchor, anchors)?;
+            inside("reference", t.positive, references)?;
+            inside("reference", t.negative, references)
+        };
         match self {
-            Self::Pairs { positive, negative } => positive.iter().chain(negative).try_for_each(|pair| {
-                inside("anchor", pair.anchor, anchors)?;
-                inside("reference", pair.other, references)
-            }),
-            Self::Triplets(triplets) => triplets.iter().try_for_each(|t| {
-                inside("anchor", t.anchor, anchors)?;
-                inside("reference", t.positive, references)?;
-                inside("reference", t.negative, references)
-            }),
+            Self::Pairs { positive, negative } => {
+                first_error(positive, pair).and_then(|()| first_error(negative, pair))
+            }
+            Self::Triplets(triplets) => first_error(triplets, triplet),
         }
     }
+}
+
+/// The error of the first tuple that has one; threads look whether any has.
+fn first_error<T: Sync>(tuples: &[T], check: impl Fn(&T) -> Result<(), MetricError> + Sync) -> Result<(), MetricError> {
+    if tuples.par_iter().all(|t| check(t).is_ok()) { Ok(()) } else { tuples.iter().try_for_each(check) }
 }
 
 fn every_pair(on: &Pairwise) -> [Vec<Pair>; 2] {

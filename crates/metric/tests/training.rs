@@ -119,7 +119,7 @@ fn a_deep_metric_moves_away_from_the_identity_and_is_a_distance() {
     let trained = run_method(&method, &images(60), None, 1e-2, &mut ()).unwrap();
     let map = method.components(&trained.model).unwrap().try_into_vec_as::<f32>().unwrap();
     let components: Vec<f64> = map.into_iter().map(f64::from).collect();
-    let identity = |at: usize| if at % 7 == 0 { 1.0 } else { 0.0 }; // 6 x 6
+    let identity = |at: usize| if at.is_multiple_of(7) { 1.0 } else { 0.0 }; // 6 x 6
     assert!(components.iter().enumerate().any(|(at, v)| (v - identity(at)).abs() > 1e-3), "{components:?}");
     assert!(Mahalanobis::new(components, 6).is_ok());
 }

@@ -94,7 +94,7 @@ method_table! {
         Supervised supervised: Supervised, METRIC_RATE, "baseline: cross-entropy on the labels";
         Siamese siamese: Siamese, METRIC_RATE, "metric: contrastive loss on pairs";
         Triplet triplet: TripletMethod, METRIC_RATE, "metric: triplet loss on mined triplets";
-        DeepMahalanobis deep_mahalanobis: DeepMahalanobis, METRIC_RATE, "metric: triplet loss under a learnt linear distance";
+        Mahalanobis deep_mahalanobis: DeepMahalanobis, METRIC_RATE, "metric: triplet loss under a learnt linear distance";
         SupCon supcon: SupConMethod, METRIC_RATE, "metric: supervised contrastive loss";
         SimClr simclr: SimClr, CONTRASTIVE_RATE, "contrastive: NT-Xent on two views";
         Dcl dcl: Dcl, CONTRASTIVE_RATE, "contrastive: NT-Xent without the positive in the denominator";

@@ -11,6 +11,9 @@ use nearfar_core::matrix::Matrix;
 use rayon::prelude::*;
 use std::{borrow::Cow, fmt};
 
+/// Elements that are summed by one thread.
+const PIECE: usize = 1 << 14;
+
 /// The derivative of a loss with respect to every distance.
 #[derive(Debug)]
 pub struct Gradient {
@@ -239,10 +242,15 @@ impl<'a> Term<'a> {
 
     fn reduce(self, on: &Pairwise, reducer: &Reducer, gradient: &mut Gradient) -> Result<f64, MetricError> {
         let weights = self.weights(on, reducer)?;
-        let chosen = weights.iter().zip(&self.values).filter(|(weight, _)| **weight != 0.0);
-        let sum = chosen.map(|(weight, value)| f64::from(*weight) * f64::from(*value)).sum();
+        // Sums of fixed pieces, in order: the same for every number of threads.
+        let of_piece = |(weights, values): (&[f32], &[f32])| -> f64 {
+            let chosen = weights.iter().zip(values).filter(|(weight, _)| **weight != 0.0);
+            chosen.map(|(weight, value)| f64::from(*weight) * f64::from(*value)).sum()
+        };
+        let pieces = weights.par_chunks(PIECE).zip(self.values.par_chunks(PIECE));
+        let sums: Vec<f64> = pieces.map(of_piece).collect();
         (self.pullback)(&weights, gradient);
-        Ok(sum)
+        Ok(sums.iter().sum())
     }
 }
 

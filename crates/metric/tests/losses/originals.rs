@@ -93,7 +93,7 @@ fn learnt_boundaries_are_the_originals() {
         };
         let (value, gradient) = of(vec![1.2]);
         check_value("one boundary", value, 0.7379594111204761);
-        assert!((gradient[0] + 0.0302717183).abs() < 1e-5, "{gradient:?}");
+        assert!((gradient[0] + 0.030_271_718).abs() < 1e-5, "{gradient:?}");
         let (value, gradient) = of(vec![1.2; 5]);
         check_value("a boundary a class", value, 0.6422074019356312);
         for (got, wanted) in gradient.iter().zip(by_class) {
