@@ -54,14 +54,32 @@ pub enum Anchors {
     Each,
     /// Element `k` belongs to this row.
     Listed(Vec<u32>),
+    /// The elements of row `i` are those from entry `i` to before entry `i + 1`: elements in the order of their rows.
+    Runs(Vec<usize>),
 }
 
 impl Anchors {
+    /// Anchors below `rows`, one an element.
+    pub fn new(rows: usize, anchors: impl Iterator<Item = u32> + Clone) -> Self {
+        let mut starts = Vec::with_capacity(rows + 1);
+        let mut elements = 0;
+        for anchor in anchors.clone() {
+            if starts.len() > anchor as usize + 1 {
+                return Self::Listed(anchors.collect());
+            }
+            starts.resize(anchor as usize + 1, elements);
+            elements += 1;
+        }
+        starts.resize(rows + 1, elements);
+        Self::Runs(starts)
+    }
+
     /// The row of element `k`.
     pub fn row(&self, k: usize) -> usize {
         match self {
             Self::Each => k,
             Self::Listed(rows) => rows[k] as usize,
+            Self::Runs(starts) => starts.partition_point(|start| *start <= k) - 1,
         }
     }
 }
@@ -182,6 +200,17 @@ mod tests {
     fn reduced(reducer: &Reducer, of: &Elements<'_>) -> f32 {
         let weights = reducer.weights(&VALUES, of).unwrap();
         weights.iter().zip(VALUES).map(|(w, v)| w * v).sum()
+    }
+
+    #[test]
+    fn runs_and_lists_name_the_same_rows() {
+        for anchors in [vec![0u32, 0, 2, 2, 2, 4], vec![3, 3], vec![], vec![2, 0, 1]] {
+            let found = Anchors::new(5, anchors.iter().copied());
+            let sorted = anchors.is_sorted();
+            assert_eq!(matches!(found, Anchors::Runs(_)), sorted, "{anchors:?}");
+            let rows: Vec<u32> = (0..anchors.len()).map(|k| found.row(k) as u32).collect();
+            assert_eq!(rows, anchors);
+        }
     }
 
     #[test]

@@ -418,12 +418,10 @@ fn scml_separates_as_well_as_metric_learn() {
         let square = |m: &Matrix, i: usize, j: usize| -> f32 {
             m.row(i).iter().zip(m.row(j)).map(|(a, b)| (a - b).powi(2)).sum()
         };
-        // Its own objective: the mean hinge with a margin of 1.
-        let hinge = |m: &Matrix| -> f32 {
-            let costs = triplets.0.iter().map(|[a, b, c]| (1.0 + square(m, *a, *b) - square(m, *a, *c)).max(0.0));
-            costs.sum::<f32>() / triplets.0.len() as f32
-        };
-        assert!(hinge(&z) < hinge(&x), "{name}: {} against {}", hinge(&z), hinge(&x));
+        // Its own objective, the mean hinge with a margin of 1, is 1 where nothing is learnt.
+        let costs = triplets.0.iter().map(|[a, b, c]| (1.0 + square(&z, *a, *b) - square(&z, *a, *c)).max(0.0));
+        let hinge = costs.sum::<f32>() / triplets.0.len() as f32;
+        assert!(hinge < 0.5, "{name}: {hinge}");
     }
 }
 

@@ -40,23 +40,6 @@ impl Gradient {
         self.entries.par_chunks_mut(self.cols.max(1))
     }
 
-    /// Calls `add(k, row of element k's anchor)` for every element, in order within a row. With `starts` (see
-    /// [`starts`]) the rows are shared among threads.
-    fn scatter(
-        &mut self,
-        starts: Option<Vec<usize>>,
-        add: impl Fn(usize, &mut [f32]) + Sync,
-        anchor: impl Fn(usize) -> usize,
-        elements: usize,
-    ) {
-        match starts {
-            Some(starts) => self.par_rows_mut().enumerate().for_each(|(anchor, row)| {
-                (starts[anchor]..starts[anchor + 1]).for_each(|k| add(k, row));
-            }),
-            None => (0..elements).for_each(|k| add(k, self.row_mut(anchor(k)))),
-        }
-    }
-
     /// With respect to further distances, for losses that depend on more than one matrix.
     pub fn also(&mut self, on: Pairwise, gradient: Self) {
         self.others.push((on, gradient));
@@ -103,6 +86,27 @@ impl<'a> Term<'a> {
         Self { values, kind, anchors: Anchors::Listed(anchors), divisor: None, pullback: Box::new(pullback) }
     }
 
+    /// Tuples with these values, whose derivative is the sum of their own: `add(weight, k, row)` adds that of tuple `k`
+    /// to the row of its anchor.
+    fn tuples(values: Vec<f32>, anchors: Anchors, add: impl Fn(f32, usize, &mut [f32]) + Sync + 'a) -> Self {
+        let of = anchors.clone();
+        let pullback = move |weights: &[f32], gradient: &mut Gradient| {
+            let add = |k: usize, row: &mut [f32]| {
+                if weights[k] != 0.0 {
+                    add(weights[k], k, row);
+                }
+            };
+            match of {
+                // Tuples in the order of their anchors: the rows are shared among threads.
+                Anchors::Runs(starts) => gradient.par_rows_mut().enumerate().for_each(|(anchor, row)| {
+                    (starts[anchor]..starts[anchor + 1]).for_each(|k| add(k, row));
+                }),
+                of => (0..weights.len()).for_each(|k| add(k, gradient.row_mut(of.row(k)))),
+            }
+        };
+        Self { values, kind: ElementKind::Tuple, anchors, divisor: None, pullback: Box::new(pullback) }
+    }
+
     /// One value for the whole batch.
     pub fn whole(value: f64, pullback: impl FnOnce(f32, &mut Gradient) + 'a) -> Self {
         let pullback = move |weights: &[f32], gradient: &mut Gradient| pullback(weights[0], gradient);
@@ -119,19 +123,9 @@ impl<'a> Term<'a> {
         let distances = on.values();
         let at = move |pair: &Pair| f(distances.row(pair.anchor as usize)[pair.other as usize]);
         let values = pairs.par_iter().map(|pair| at(pair).0).collect();
-        let anchors: Vec<u32> = pairs.par_iter().map(|pair| pair.anchor).collect();
-        let starts = starts(&anchors, on.anchors());
-        Self::new(ElementKind::Tuple, values, anchors, move |weights, gradient| {
-            gradient.scatter(
-                starts,
-                |k, row| {
-                    if weights[k] != 0.0 {
-                        row[pairs[k].other as usize] += weights[k] * at(&pairs[k]).1;
-                    }
-                },
-                |k| pairs[k].anchor as usize,
-                pairs.len(),
-            );
+        let anchors = Anchors::new(on.anchors(), pairs.iter().map(|pair| pair.anchor));
+        Self::tuples(values, anchors, move |weight, k, row| {
+            row[pairs[k].other as usize] += weight * at(&pairs[k]).1;
         })
     }
 
@@ -148,21 +142,11 @@ impl<'a> Term<'a> {
             f(t.anchor as usize, row[t.positive as usize], row[t.negative as usize])
         };
         let values = triplets.par_iter().map(|t| at(t).0).collect();
-        let anchors: Vec<u32> = triplets.par_iter().map(|t| t.anchor).collect();
-        let starts = starts(&anchors, on.anchors());
-        Self::new(ElementKind::Tuple, values, anchors, move |weights, gradient| {
-            gradient.scatter(
-                starts,
-                |k, row| {
-                    if weights[k] != 0.0 {
-                        let (t, (_, slopes)) = (&triplets[k], at(&triplets[k]));
-                        row[t.positive as usize] += weights[k] * slopes[0];
-                        row[t.negative as usize] += weights[k] * slopes[1];
-                    }
-                },
-                |k| triplets[k].anchor as usize,
-                triplets.len(),
-            );
+        let anchors = Anchors::new(on.anchors(), triplets.iter().map(|t| t.anchor));
+        Self::tuples(values, anchors, move |weight, k, row| {
+            let (t, (_, slopes)) = (&triplets[k], at(&triplets[k]));
+            row[t.positive as usize] += weight * slopes[0];
+            row[t.negative as usize] += weight * slopes[1];
         })
     }
 
@@ -252,20 +236,6 @@ impl<'a> Term<'a> {
         (self.pullback)(&weights, gradient);
         Ok(sums.iter().sum())
     }
-}
-
-/// Where the elements of each of `rows` anchors start, and where the last ones end; `None` if the anchors do not come in
-/// increasing order.
-fn starts(anchors: &[u32], rows: usize) -> Option<Vec<usize>> {
-    let mut starts = Vec::with_capacity(rows + 1);
-    for (k, &anchor) in anchors.iter().enumerate() {
-        if starts.len() > anchor as usize + 1 {
-            return None;
-        }
-        starts.resize(anchor as usize + 1, k);
-    }
-    starts.resize(rows + 1, anchors.len());
-    Some(starts)
 }
 
 /// Reduces every group and adds them up.
