@@ -78,6 +78,19 @@ fn values_and_gradients_are_the_originals() {
     }
 }
 
+/// There the distances and their gradient are tensor operations: one loss of each distance and of each shape.
+#[test]
+fn a_sample_is_the_originals_on_wgpu() {
+    let Some(device) = wgpu() else { return };
+    let fixture = Fixture::read();
+    let sample =
+        ["contrastive_squared", "triplet_margin_0.2", "triplet_snr", "triplet_l1", "multi_similarity", "angular"];
+    for (name, case) in fixture_losses().into_iter().filter(|(name, _)| sample.contains(name)) {
+        let got = evaluate(&fixture.embeddings, &device, |x| case.of(x, &fixture.labels));
+        fixture.losses[name].check(&format!("{name} on wgpu"), got);
+    }
+}
+
 #[test]
 fn an_lp_distance_with_p_2_is_the_euclidean_one() {
     let fixture = Fixture::read();

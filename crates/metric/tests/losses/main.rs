@@ -1,5 +1,7 @@
 //! Losses over tuples: reference values, worked values, laws, derivatives, wrappers.
 
+#![recursion_limit = "256"] // Burn's types nest deeply
+
 mod derivatives;
 mod goldens;
 mod laws;
@@ -12,6 +14,7 @@ use metric::{
     Distance, Pairwise, Tuples,
     losses::{DynamicSoftMargin, GapHistogram, PairLoss},
 };
+use nearfar_core::backend::Backend;
 use serde::Deserialize;
 use std::{collections::HashMap, path::PathBuf};
 
@@ -148,6 +151,19 @@ fn first_dynamic_soft_margin(x: Tensor<2>, labels: &[usize]) -> Tensor<1> {
 #[allow(deprecated)] // Burn recommends Flex; this project keeps NdArray beside it.
 fn devices() -> [Device; 2] {
     [Device::flex().autodiff(), Device::ndarray().autodiff()]
+}
+
+/// The wgpu backend on whatever adapter there is: a software one will do. Without any it says so; with
+/// `NEARFAR_REQUIRE_WGPU` set it fails instead.
+fn wgpu() -> Option<Device> {
+    match Backend::Wgpu.open() {
+        Ok((_, device)) => Some(device.autodiff()),
+        Err(error) if std::env::var_os("NEARFAR_REQUIRE_WGPU").is_none() => {
+            eprintln!("no wgpu adapter here, nothing compared: {error}");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// `rows` as a tensor `[n, d]`.
