@@ -30,6 +30,8 @@ target=$(cargo metadata --format-version 1 --no-deps |
 venv=${PEERS_VENV:-$target/peers}
 lines=$target/compare_peers.jsonl
 
+# What is built now, not what stands here when the last round has ended.
+commit=$(git describe --always --dirty 2>/dev/null || true)
 # All of the workspace: for one package alone, cargo would build the dependencies with other features once more.
 cargo build --workspace --bins
 [[ -x $venv/bin/python ]] || python3 -m venv "$venv"
@@ -109,6 +111,5 @@ if wants search.1000000; then
   ours retrieval --references 1000000 --only search --warmup 0 --rounds 1
 fi
 
-commit=$(git describe --always --dirty 2>/dev/null || true)
 # shellcheck disable=SC2086 # rows are words
 "$venv/bin/python" benches/peers/table.py show ${commit:+--commit "$commit"} "$lines" $rows

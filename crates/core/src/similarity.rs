@@ -94,13 +94,13 @@ pub fn same_label_positives(labels: &[usize]) -> Vec<Vec<u32>> {
     labels.iter().enumerate().map(|(i, l)| of[l].iter().copied().filter(|j| *j as usize != i).collect()).collect()
 }
 
-/// Zero, `[1]`, whose derivative with respect to `x [n, m]` is `gradient`, row after row: how a value that was computed
+/// Zero, `[1]`, whose derivative with respect to `x` is `gradient`, in row-major order: how a value that was computed
 /// outside of Burn gets its derivative.
 ///
 /// # Panics
 /// When the lengths differ.
-pub fn with_gradient(x: Tensor<2>, gradient: Vec<f32>) -> Tensor<1> {
-    let gradient = Tensor::<2>::from_data(TensorData::new(gradient, x.dims()), &x.device());
+pub fn with_gradient<const D: usize>(x: Tensor<D>, gradient: Vec<f32>) -> Tensor<1> {
+    let gradient = Tensor::<D>::from_data(TensorData::new(gradient, x.dims()), &x.device());
     let still = x.clone() - x.detach(); // zero, with the derivative of x
     (still * gradient).sum()
 }

@@ -1,6 +1,7 @@
 //! Losses whose derivative Burn cannot take: valued and differentiated on the host, handed back to autodiff.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
+use nearfar_core::similarity;
 
 /// The numbers of `x`, row after row, in `f64`.
 ///
@@ -13,8 +14,5 @@ pub(super) fn read<const D: usize>(x: &Tensor<D>) -> Vec<f64> {
 
 /// A loss `[1]` of value `value` whose derivative with respect to `x` is `gradient`, laid out as `x`.
 pub(super) fn with_gradient<const D: usize>(x: Tensor<D>, value: f64, gradient: &[f64]) -> Tensor<1> {
-    let gradient: Vec<f32> = gradient.iter().map(|g| *g as f32).collect();
-    let gradient = Tensor::<D>::from_data(TensorData::new(gradient, x.dims()), &x.device());
-    let still = x.clone() - x.detach(); // zero, with the derivative of x
-    (still * gradient).sum().add_scalar(value)
+    similarity::with_gradient(x, gradient.iter().map(|g| *g as f32).collect()).add_scalar(value)
 }

@@ -3,7 +3,8 @@ use crate::{
     Distance, MetricError, Pairwise, Reducer, Tuples,
     tuples::{Triplet, triplets_or_all},
 };
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
+use nearfar_core::similarity::with_gradient;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -76,11 +77,9 @@ impl Margin {
             slopes[0] += f64::from(self.nu);
             regulariser = f64::from(self.nu * values[0]);
         }
-        let slopes: Vec<f32> = slopes.into_iter().map(|slope| slope as f32).collect();
-        let slopes = Tensor::<1>::from_data(TensorData::new(slopes, [values.len()]), &beta.device());
-        let still = (beta.clone() - beta.detach()) * slopes; // zero, with the derivative of the boundaries
+        let still = with_gradient(beta, slopes.into_iter().map(|slope| slope as f32).collect());
         let loss = reduce(on, vec![term], &self.reducer)?;
-        Ok(loss + still.sum().add_scalar(regulariser as f32))
+        Ok(loss + still.add_scalar(regulariser as f32))
     }
 
     /// Value of a triplet and its slopes with respect to the distances of positive and negative.
