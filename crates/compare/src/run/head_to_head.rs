@@ -304,7 +304,7 @@ impl DeepVisitor for DeepRun<'_> {
         };
         let encoder = self.runner.encoder(self.seed)?;
         let mut bar = Bar::new(method.name(), steps);
-        let augmenter = self.augmenter.with_views(method.needs().views);
+        let augmenter = method.augmenter(self.augmenter)?;
         let train_data = TrainData { dataset, augmenter: &augmenter };
         let width = data.encoder.features();
         let trained = train(method, encoder, width, train_data, &train_config, device, &mut bar)?;
