@@ -53,7 +53,8 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let (backend, device) = config.backend.open().map_err(usage)?;
     catch_interrupt();
     let data = Prepared::new(&config, &methods).map_err(|error| Failure { code: 2, error })?;
-    data.encoder.init(data.shape, 0, &device).map_err(usage)?;
+    let encoder = data.encoder.init(data.shape, 0, &device).map_err(usage)?;
+    data.check_views(&config, &methods, &encoder).map_err(usage)?;
     report::check_writable(&out).map_err(usage)?;
     // Pictures of an older run in the same folder belong to no row of this one.
     let mut figures = match args.resume {

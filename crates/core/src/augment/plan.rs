@@ -169,7 +169,7 @@ mod tests {
             assert!(plan.blur.is_some_and(|blur| blur.size == 3 && (0.1..=2.0).contains(&blur.sigma)));
             assert_eq!(Plan::draw(&Recipe::none(), shape, &mut Draws::new(0, 0, index, 0)), still());
         }
-        // The kernel is a share of the view: a tenth of 20 pixels, but not of 10.
+        // The kernel is a share of the view: a tenth of 20 pixels is 3 when odd, of 10 it is 1.
         let small = Recipe { size: Some(0.5), ..certain.clone() };
         let plan = Plan::draw(&small, shape, &mut Draws::new(0, 0, 0, 0));
         assert!(plan.blur.is_some_and(|blur| blur.size == 1));

@@ -45,7 +45,10 @@ pub fn forward_views(views: &[Tensor<4>], forward: impl Fn(Tensor<4>) -> Tensor<
 }
 
 /// The shapes of a method's views, each of which `encoder` can take.
-pub(super) fn view_shapes(needs: Needs, data: TrainData<'_>, encoder: &Encoder) -> Result<Vec<Shape>, TrainError> {
+///
+/// # Errors
+/// When a recipe does not fit the data, or a view is too small for the encoder.
+pub fn view_shapes(needs: Needs, data: TrainData<'_>, encoder: &Encoder) -> Result<Vec<Shape>, TrainError> {
     data.augmenter.check(&data.dataset.inputs)?;
     let mut shapes = data.augmenter.view_shapes(data.dataset.shape());
     shapes.truncate(needs.views);

@@ -10,7 +10,7 @@ mod error;
 mod health;
 mod run;
 
-pub use batches::{Batch, forward_views};
+pub use batches::{Batch, forward_views, view_shapes};
 pub use checkpoint::{CheckpointError, latest};
 
 pub use error::TrainError;
