@@ -1,7 +1,7 @@
 //! `compare list`.
 
 use crate::run::{MethodName, PRESETS, datasets_root};
-use nearfar_core::{backend::Backend, data::catalog, encoder::Architecture};
+use nearfar_core::{augment::NamedViews, backend::Backend, data::catalog, encoder::Architecture};
 
 /// Prints what there is and what works on this machine.
 pub fn print() {
@@ -12,7 +12,11 @@ pub fn print() {
     println!("  {:<16} hybrid: the Mahalanobis learner B on the frozen features of A, for example simclr+lmnn", "A+B");
     println!("\nencoders");
     for architecture in Architecture::ALL {
-        println!("  {:<16} {}", architecture.name(), architecture.describe());
+        let smallest = match architecture.smallest() {
+            1 => String::new(),
+            side => format!("; from {side} x {side} on"),
+        };
+        println!("  {:<16} {}{smallest}", architecture.name(), architecture.describe());
     }
     println!("\ndata sets (or the path of a folder or a CSV file)");
     for name in catalog::names() {
@@ -21,6 +25,10 @@ pub fn print() {
             Err(error) => format!("not usable: {error}"),
         };
         println!("  {name:<16} {} [{state}]", catalog::describe(name).unwrap_or(""));
+    }
+    println!("\nviews (`views = NAME` in a file for --config)");
+    for views in NamedViews::ALL {
+        println!("  {:<22} {}", views.name, views.line);
     }
     println!("\npresets");
     for preset in PRESETS {

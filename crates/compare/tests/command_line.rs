@@ -211,6 +211,25 @@ fn a_folder_that_cannot_be_written_is_refused_before_training() {
 }
 
 #[test]
+fn crops_too_small_for_the_encoder_are_refused_before_training() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("crops.toml");
+    fs::write(
+        &config,
+        "dataset = \"digits\"\nmethods = [\"pixels\", \"dino\"]\nepochs = 1\nimages = 300\nbatch = 64\n\
+         backend = \"flex\"\nviews = \"dino_cifar\"\n[method.dino.settings.small_crops]\ncount = 2\n",
+    )
+    .unwrap();
+    let out = dir.path().join("run");
+    let (code, message) = refused(&["run", "--config", config.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    assert_eq!(code, 2, "{message}");
+    // 0.43 of 8 pixels are 3.
+    assert!(message.contains("views of dino") && message.contains("view 2"), "{message}");
+    assert!(message.contains("at least 8 x 8, the input is 3 x 3"), "{message}");
+    assert!(!out.join("report.json").exists(), "nothing has run");
+}
+
+#[test]
 fn a_diverging_method_stops_alone() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("bad.toml");

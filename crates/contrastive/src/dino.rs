@@ -1,6 +1,6 @@
 use crate::{
     ContrastiveError, Course, TemperatureSchedule,
-    error::{check_momentum, check_share, check_size, check_temperature, check_views},
+    error::{check_momentum, check_share, check_size, check_small_crops, check_temperature},
     losses::{dino, dino_center},
     networks::{Constant, Projected, Prototyped, scores, sizes, views},
 };
@@ -9,6 +9,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use nearfar_core::{
+    augment::SmallCrops,
     encoder::Encoder,
     head::HeadConfig,
     momentum::{cosine_momentum, momentum_copy, update},
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// The last layer has unit columns and unit inputs, as the authors' weight-normalised one; the head has ReLU and batch
 /// norm where their vision transformer's has GELU and none. The teacher moves after the step, its momentum rising to 1
-/// along a cosine. Small crops are views beyond the second: the student alone sees them.
+/// along a cosine. Its two views are those of all methods; small crops come on top, and the student alone sees them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dino {
@@ -36,8 +37,9 @@ pub struct Dino {
     pub momentum: f64,
     /// Share of the run, in [0, 1], during which the last layer stays as it is; the first epoch in the paper.
     pub frozen: f64,
-    /// Views of each image, at least 2; 2 in lightly's CIFAR-10 benchmark, 10 in the paper, of which 8 small ones.
-    pub views: usize,
+    /// Small crops. The paper has 8 of 96 pixels beside two views of 224, of 0.05 to 0.4 of the area, half of them
+    /// blurred, where the two views have 0.4 to 1 of it; lightly's and solo-learn's CIFAR-10 runs have none, as here.
+    pub small_crops: SmallCrops,
     /// Outputs; 65,536 in the paper, 4,096 in solo-learn's CIFAR-10 runs, 2,048 in lightly's. Ours for small data.
     pub prototypes: usize,
     /// Layers of the projector, at least 1; 3 in the paper, 2 in lightly's CIFAR-10 benchmark.
@@ -56,7 +58,7 @@ impl Default for Dino {
             center_momentum: 0.9,
             momentum: 0.99,
             frozen: 0.01,
-            views: 2,
+            small_crops: SmallCrops { count: 0, scale: (0.05, 0.4), size: 0.43, blur: Some(0.5) },
             prototypes: 1024,
             projector_layers: 3,
             hidden: 256,
@@ -76,7 +78,7 @@ impl Dino {
         check_momentum("center_momentum", self.center_momentum)?;
         check_momentum("momentum", self.momentum)?;
         check_share("frozen", self.frozen)?;
-        check_views(self.views)?;
+        check_small_crops(&self.small_crops)?;
         check_size("prototypes", self.prototypes)?;
         check_size("projector_layers", self.projector_layers)?;
         check_size("hidden", self.hidden)?;
@@ -84,7 +86,7 @@ impl Dino {
     }
 }
 
-/// Views that the teacher sees: the two large crops.
+/// Views that the teacher sees: those of the image's own size.
 const TAUGHT: usize = 2;
 
 /// What DINO keeps between steps.
@@ -103,7 +105,11 @@ impl Method for Dino {
     }
 
     fn needs(&self) -> Needs {
-        views(self.views)
+        views(TAUGHT + self.small_crops.count)
+    }
+
+    fn small_crops(&self) -> Option<SmallCrops> {
+        Some(self.small_crops)
     }
 
     fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Prototyped, DinoMemory) {

@@ -1,3 +1,4 @@
+use nearfar_core::augment::SmallCrops;
 use thiserror::Error;
 
 /// A setting outside its range.
@@ -50,4 +51,14 @@ pub(crate) fn check_positive(name: &'static str, value: f64) -> Result<(), Contr
 /// The range of a number of views.
 pub(crate) fn check_views(views: usize) -> Result<(), ContrastiveError> {
     check(views >= 2, "views", "at least 2", views as f64)
+}
+
+/// The ranges of small crops.
+pub(crate) fn check_small_crops(crops: &SmallCrops) -> Result<(), ContrastiveError> {
+    let (low, high) = crops.scale;
+    check(low > 0.0 && low <= high, "small_crops.scale[0]", "above 0, at most `small_crops.scale[1]`", low.into())?;
+    check(high <= 1.0, "small_crops.scale[1]", "at most 1", high.into())?;
+    check(crops.size > 0.0 && crops.size <= 1.0, "small_crops.size", "above 0, at most 1", crops.size.into())?;
+    let blur = crops.blur.unwrap_or(0.0);
+    check((0.0..=1.0).contains(&blur), "small_crops.blur", "in [0, 1]", blur.into())
 }

@@ -18,7 +18,6 @@
 mod barlow_twins;
 mod byol;
 mod dcl;
-mod dclw;
 mod dino;
 mod error;
 mod fast_siam;
@@ -42,8 +41,7 @@ mod w_mse;
 
 pub use barlow_twins::BarlowTwins;
 pub use byol::Byol;
-pub use dcl::Dcl;
-pub use dclw::Dclw;
+pub use dcl::{Dcl, Dclw};
 pub use dino::Dino;
 pub use error::ContrastiveError;
 pub use fast_siam::FastSiam;

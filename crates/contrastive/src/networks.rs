@@ -10,7 +10,7 @@ use nearfar_core::{
     head::{Head, HeadConfig},
     init,
     similarity::{dot_products, normalize_rows},
-    train::{Needs, Sampling},
+    train::{Needs, Sampling, forward_views},
 };
 
 /// What a method without labels needs: `views` of each image, all images once a pass.
@@ -42,6 +42,11 @@ impl Projected {
     /// `[n, c, h, w]` to `[n, output]`.
     pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<2> {
         self.projector.forward(self.encoder.forward(x))
+    }
+
+    /// All views, `[views n, output]`: the projector sees them together, the encoder those of one size.
+    pub(crate) fn forward_together(&self, views: &[Tensor<4>]) -> Tensor<2> {
+        self.projector.forward(forward_views(views, |x| self.encoder.forward(x)))
     }
 
     /// Every view on its own, so that batch norm does not let the views see each other.
@@ -97,11 +102,11 @@ impl Prototyped {
         normalize_rows(weight.transpose())
     }
 
-    /// Unit embeddings `[n, output]`, all views in one pass: crops of one size share batch statistics in the authors'
-    /// code of SwAV and DINO.
+    /// Unit embeddings `[n, output]` of each view. Crops of one size share the encoder's batch statistics, all crops the
+    /// projector's, as in the authors' code of SwAV and DINO.
     pub(crate) fn embed(&self, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
         let [n, ..] = views[0].dims();
-        let z = normalize_rows(self.network.forward(Tensor::cat(views.to_vec(), 0))); // [views n, output]
+        let z = normalize_rows(self.network.forward_together(views)); // [views n, output]
         (0..views.len()).map(|view| z.clone().narrow(0, view * n, n)).collect()
     }
 }

@@ -22,19 +22,20 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReSsl {
-    /// Temperature of the student, > 0; 0.1 in the paper.
+    /// Temperature of the student, > 0; 0.1 in the authors' code and solo-learn.
     pub temperature: f64,
-    /// Temperature of the teacher, > 0 and below the student's; 0.04 in the paper.
+    /// Temperature of the teacher, > 0 and below the student's; 0.04 in the authors' code and solo-learn.
     pub teacher_temperature: f64,
-    /// Momentum of the teacher at the start, in [0, 1]; 0.99 in the paper for small data sets and in solo-learn.
+    /// Momentum of the teacher at the start, in [0, 1]; 0.99 in the authors' code for small data and in solo-learn, 0.999
+    /// in their code for ImageNet.
     pub momentum: f64,
-    /// Whether the momentum rises to 1 along BYOL's cosine (solo-learn) or stays (the paper).
+    /// Whether the momentum rises to 1 along BYOL's cosine (solo-learn) or stays (the authors' code).
     pub momentum_schedule: bool,
-    /// Keys in the queue; 4,096 in the paper for small data sets, 65,536 in solo-learn.
+    /// Keys in the queue; 4,096 in the authors' code for small data, 131,072 in that for ImageNet, 65,536 in solo-learn.
     pub queue: usize,
     /// Hidden units of the projector; 4096 in solo-learn's CIFAR-10 run. Ours for a small encoder.
     pub hidden: usize,
-    /// Outputs of the projector; 256 in solo-learn.
+    /// Outputs of the projector; 512 in the authors' code for ImageNet, 256 in solo-learn. Ours for a small encoder.
     pub output: usize,
 }
 

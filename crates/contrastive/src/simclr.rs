@@ -67,7 +67,7 @@ impl Method for SimClr {
         let n = batch.len();
         let temperature = self.schedule.map_or(self.temperature, |s| s.at(at));
         // One pass over both views: batch norm sees them together, as in the paper.
-        let z = model.forward(batch.concatenated()); // [2n, output]
+        let z = model.forward_together(&batch.views); // [2n, output]
         let (a, b) = (z.clone().narrow(0, 0, n), z.clone().narrow(0, n, n));
         Objective { loss: nt_xent(a, b, temperature), embedding: z }
     }

@@ -1,11 +1,12 @@
 use crate::{
     ContrastiveError, ViewQueues,
-    error::{check_positive, check_share, check_size, check_temperature, check_views},
+    error::{check_positive, check_share, check_size, check_small_crops, check_temperature},
     losses::{sinkhorn, swav},
     networks::{Projected, Prototyped, scores, views},
 };
 use burn::tensor::{Device, Tensor};
 use nearfar_core::{
+    augment::SmallCrops,
     encoder::Encoder,
     head::HeadConfig,
     similarity::dot_products,
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 /// assignments share the prototypes out equally, so not all images can have the same.
 ///
 /// The prototypes have unit length: here inside the forward pass, where the authors rewrite the weights before each
-/// step. Small crops are views beyond the second: they predict and are not assigned.
+/// step. Its two views are those of all methods; small crops come on top: they predict and are not assigned.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SwAv {
@@ -29,8 +30,9 @@ pub struct SwAv {
     pub iterations: usize,
     /// Prototypes; 3,000 in the paper and solo-learn, 512 in lightly's CIFAR-10 benchmark.
     pub prototypes: usize,
-    /// Views of each image, at least 2; 2 in lightly's CIFAR-10 benchmark, 8 in the paper, of which 6 small ones.
-    pub views: usize,
+    /// Small crops. The paper has 6 of 96 pixels beside two views of 224, of 0.05 to 0.14 of the area, where the two
+    /// views have 0.14 to 1 of it; lightly's and solo-learn's CIFAR-10 runs have none, as here.
+    pub small_crops: SmallCrops,
     /// Earlier embeddings of each of the first two views that are assigned together with the batch, 0 for none; 3,840
     /// in paper and solo-learn. Needed where a batch has fewer images than there are prototypes.
     pub queue: usize,
@@ -52,7 +54,7 @@ impl Default for SwAv {
             epsilon: 0.05,
             iterations: 3,
             prototypes: 512,
-            views: 2,
+            small_crops: SmallCrops { count: 0, scale: (0.05, 0.14), size: 0.43, blur: None },
             queue: 1024,
             queue_from: 0.05,
             frozen: 0.01,
@@ -72,7 +74,7 @@ impl SwAv {
         check_positive("epsilon", self.epsilon)?;
         check_size("iterations", self.iterations)?;
         check_size("prototypes", self.prototypes)?;
-        check_views(self.views)?;
+        check_small_crops(&self.small_crops)?;
         check_share("queue_from", self.queue_from)?;
         check_share("frozen", self.frozen)?;
         check_size("hidden", self.hidden)?;
@@ -80,7 +82,7 @@ impl SwAv {
     }
 }
 
-/// Views that are assigned to prototypes: the two large crops.
+/// Views that are assigned to prototypes: those of the image's own size.
 const ASSIGNED: usize = 2;
 
 impl Method for SwAv {
@@ -92,7 +94,11 @@ impl Method for SwAv {
     }
 
     fn needs(&self) -> Needs {
-        views(self.views)
+        views(ASSIGNED + self.small_crops.count)
+    }
+
+    fn small_crops(&self) -> Option<SmallCrops> {
+        Some(self.small_crops)
     }
 
     fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Prototyped, ViewQueues) {

@@ -19,8 +19,10 @@ use contrastive::{
     TemperatureSchedule, TiCo, VicReg, WMse,
 };
 use nearfar_core::{
+    augment::{Augmenter, Normalization, Recipe, SmallCrops},
+    data::{Dataset, Inputs},
     optim::OptimizerConfig,
-    train::{Batch, Method, Objective, Progress},
+    train::{Batch, Method, Objective, Progress, TrainConfig, TrainData, TrainError, train},
 };
 
 const IMAGES: usize = 12;
@@ -30,11 +32,13 @@ const FAST_SIAM: FastSiam = FastSiam { views: 3, networks: SIM_SIAM };
 const SIM_SIAM: SimSiam = SimSiam { output: OUTPUT, projector_layers: 2, bottleneck: 3 };
 
 fn swav() -> SwAv {
-    SwAv { prototypes: 6, queue: 10, views: 3, hidden: HIDDEN, output: OUTPUT, ..SwAv::default() }
+    let method = SwAv { prototypes: 6, queue: 10, hidden: HIDDEN, output: OUTPUT, ..SwAv::default() };
+    SwAv { small_crops: SmallCrops { count: 1, ..method.small_crops }, ..method }
 }
 
 fn dino() -> Dino {
-    Dino { prototypes: 6, views: 3, hidden: HIDDEN, output: OUTPUT, ..Dino::default() }
+    let method = Dino { prototypes: 6, hidden: HIDDEN, output: OUTPUT, ..Dino::default() };
+    Dino { small_crops: SmallCrops { count: 1, ..method.small_crops }, ..method }
 }
 
 /// Calls a generic function with every method, sized for tests.
@@ -42,7 +46,7 @@ macro_rules! for_every_method {
     ($check:ident) => {
         $check(&SimClr { hidden: HIDDEN, output: OUTPUT, ..SimClr::default() });
         $check(&Dcl { hidden: HIDDEN, output: OUTPUT, ..Dcl::default() });
-        $check(&Dclw { hidden: HIDDEN, output: OUTPUT, ..Dclw::default() });
+        $check(&Dclw { dcl: Dcl { hidden: HIDDEN, output: OUTPUT, ..Dcl::default() }, ..Dclw::default() });
         $check(&Moco { queue: 10, norm_parts: 2, hidden: HIDDEN, output: OUTPUT, ..Moco::default() });
         $check(&Moco { queue: 10, norm_parts: 1, hidden: HIDDEN, output: OUTPUT, ..Moco::v1() });
         $check(&MocoV3 { hidden: HIDDEN, output: OUTPUT, ..MocoV3::default() });
@@ -159,6 +163,78 @@ fn fast_siam_of_two_views_is_simsiam() {
     }
 }
 
+/// A batch with two views of the image's own size and one of a smaller size.
+fn multi_crop(device: &Device) -> Batch {
+    let small = batch_of(1, IMAGES, 2, device).views[0].clone(); // [n, 1, 8, 8]
+    let large = batch_of(2, IMAGES, 1, device).views.into_iter();
+    // Four copies of the image side by side: twice as many rows and columns.
+    let views = large.map(|view| view.repeat_dim(2, 2).repeat_dim(3, 2)).chain([small]).collect();
+    Batch { views, labels: Vec::new(), indices: (0..IMAGES).collect() }
+}
+
+fn learns_from_small_crops<M: Method>(method: &M) {
+    for device in devices() {
+        let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
+        let batch = multi_crop(&device);
+        assert_ne!(batch.views[0].dims(), batch.views[2].dims());
+        let objective = method.objective(&model, &mut memory, &batch, midway());
+        assert_eq!(objective.embedding.dims(), [3 * IMAGES, OUTPUT], "{}: every view is embedded", method.name());
+        let trained = inspect(&model).iter().filter(|e| e.trained).count();
+        let grads = GradientsParams::from_grads(objective.loss.clone().backward(), &model);
+        assert_eq!(grads.len(), trained, "{}", method.name());
+        // The crop counts: with another one in its place the loss is another.
+        let mut other = multi_crop(&device);
+        other.views[2] = batch_of(1, IMAGES, 7, &device).views[0].clone();
+        let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
+        let changed = method.objective(&model, &mut memory, &other, midway());
+        let (loss, changed) = (objective.loss.into_scalar::<f32>(), changed.loss.into_scalar::<f32>());
+        assert!(loss.is_finite() && (loss - changed).abs() > 1e-5, "{}: {loss} {changed}", method.name());
+    }
+}
+
+#[test]
+fn swav_and_dino_take_crops_of_another_size() {
+    learns_from_small_crops(&swav());
+    learns_from_small_crops(&dino());
+}
+
+/// Patterned grey images of 20 x 20 pixels.
+fn images(count: usize) -> Dataset {
+    let pixels = (0..count * 400).map(|i| (i * i * 31 + i * 7) as u8).collect();
+    let inputs = Inputs::Images { pixels, channels: 1, height: 20, width: 20 };
+    Dataset { name: "pattern".into(), inputs, labels: None, class_names: Vec::new(), groups: None }
+}
+
+/// Two steps of the loop with views and small crops as `method` asks for them.
+fn trained<M: Method>(method: &M, device: &Device) -> Result<(), TrainError> {
+    let dataset = images(8);
+    let shared = Augmenter::new(&[Recipe::peers(), Recipe::peers()], Normalization::of(&dataset.inputs), 0)?;
+    let augmenter = method.augmenter(&shared)?;
+    assert_eq!(augmenter.view_count(), method.needs().views);
+    let data = TrainData { dataset: &dataset, augmenter: &augmenter };
+    let config = TrainConfig {
+        batch: 4,
+        steps: 2,
+        steps_per_epoch: 1,
+        seed: 1,
+        optimizer: OptimizerConfig::default(),
+        checkpoints: None,
+    };
+    train(method, encoder(device), WIDTH, data, &config, device, &mut ()).map(|_| ())
+}
+
+#[test]
+fn the_loop_makes_small_crops_and_refuses_those_too_small_for_the_encoder() {
+    for device in devices() {
+        let crops = |size| SmallCrops { count: 2, scale: (0.05, 0.4), size, blur: None };
+        assert!(trained(&SwAv { small_crops: crops(0.5), ..swav() }, &device).is_ok());
+        assert!(trained(&Dino { small_crops: crops(0.5), ..dino() }, &device).is_ok());
+        let refused = trained(&Dino { small_crops: crops(0.3), ..dino() }, &device).expect_err("6 x 6 is too small");
+        assert!(matches!(refused, TrainError::View { view: 2, .. }), "{refused}");
+        assert!(refused.to_string().contains("at least 8 x 8, the input is 6 x 6"), "{refused}");
+    }
+}
+
 fn keeps_prototypes_at_first<M: Method>(method: &M) {
     for device in devices() {
         let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
@@ -227,6 +303,8 @@ fn ticos_covariance_remembers_and_its_trace_stays_below_one() {
 
 #[test]
 fn bad_settings_are_named() {
+    let crops = SwAv::default().small_crops;
+    let swav_crops = |small_crops| SwAv { small_crops, ..SwAv::default() }.validate();
     let cases = [
         (SimClr { temperature: 0.0, ..SimClr::default() }.validate(), "temperature"),
         (Dclw { sigma: -1.0, ..Dclw::default() }.validate(), "sigma"),
@@ -240,6 +318,10 @@ fn bad_settings_are_named() {
         (TiCo { beta: 2.0, ..TiCo::default() }.validate(), "beta"),
         (Mmcr { compression: f64::NAN, ..Mmcr::default() }.validate(), "compression"),
         (SwAv { iterations: 0, ..SwAv::default() }.validate(), "iterations"),
+        (swav_crops(SmallCrops { scale: (0.5, 0.1), ..crops }), "small_crops.scale[0]"),
+        (swav_crops(SmallCrops { scale: (0.5, 1.1), ..crops }), "small_crops.scale[1]"),
+        (swav_crops(SmallCrops { size: f32::NAN, ..crops }), "small_crops.size"),
+        (swav_crops(SmallCrops { blur: Some(2.0), ..crops }), "small_crops.blur"),
         (Dino { frozen: 1.5, ..Dino::default() }.validate(), "frozen"),
     ];
     for (result, name) in cases {

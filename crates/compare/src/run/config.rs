@@ -1,6 +1,9 @@
 //! Every setting of a run: presets, command line and `config.toml` end here.
 
-use super::method::{MethodName, MethodSettings};
+use super::{
+    method::{MethodName, MethodSettings},
+    views::named_or_written,
+};
 use crate::{
     cli::RunArgs,
     failure::{Failure, failed, usage},
@@ -75,7 +78,8 @@ pub struct Config {
     pub labels: f64,
     /// Unseen classes; three in ten if left out.
     pub unseen_classes: Option<UnseenClasses>,
-    /// The augmented views, the same for every method; chosen by the kind of data if left out.
+    /// The augmented views, the same for every method, written out or by name; chosen by the kind of data if left out.
+    #[serde(deserialize_with = "named_or_written")]
     pub views: Option<[Recipe; 2]>,
     /// The methods' own settings.
     pub method: MethodSettings,
@@ -126,7 +130,7 @@ impl Config {
 
     /// What `text` leaves out, at any depth, is as in [`Config::default`]: a table that names one setting of a method
     /// does not reset its others.
-    fn parse(text: &str) -> anyhow::Result<Self> {
+    pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
         fn lay_over(base: &mut toml::Table, top: toml::Table) {
             for (key, value) in top {
                 match (base.get_mut(&key), value) {

@@ -53,7 +53,8 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let (backend, device) = config.backend.open().map_err(usage)?;
     catch_interrupt();
     let data = Prepared::new(&config, &methods).map_err(|error| Failure { code: 2, error })?;
-    data.encoder.init(data.shape, 0, &device).map_err(usage)?;
+    let encoder = data.encoder.init(data.shape, 0, &device).map_err(usage)?;
+    data.check_views(&config, &methods, &encoder).map_err(usage)?;
     report::check_writable(&out).map_err(usage)?;
     // Pictures of an older run in the same folder belong to no row of this one.
     let mut figures = match args.resume {
@@ -304,7 +305,7 @@ impl DeepVisitor for DeepRun<'_> {
         };
         let encoder = self.runner.encoder(self.seed)?;
         let mut bar = Bar::new(method.name(), steps);
-        let augmenter = self.augmenter.with_views(method.needs().views);
+        let augmenter = method.augmenter(self.augmenter)?;
         let train_data = TrainData { dataset, augmenter: &augmenter };
         let width = data.encoder.features();
         let trained = train(method, encoder, width, train_data, &train_config, device, &mut bar)?;

@@ -11,6 +11,7 @@ mod prepare;
 mod progress;
 mod score;
 mod thumbnails;
+mod views;
 
 pub use config::PRESETS;
 pub use head_to_head::{rewrite_report, run};

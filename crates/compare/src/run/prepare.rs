@@ -4,13 +4,15 @@
 use super::{
     config::{Config, UnseenClasses},
     datasets_root,
-    method::MethodName,
+    method::{Base, DeepVisitor, MethodName, MethodSettings},
 };
 use anyhow::{Context, anyhow};
 use nearfar_core::{
     augment::{Augmenter, Normalization, Recipe},
     data::{DataError, Dataset, Inputs, Shape, catalog, split},
-    encoder::{Architecture, EncoderConfig},
+    encoder::{Architecture, Encoder, EncoderConfig},
+    optim::OptimizerConfig,
+    train::{Method, TrainData, view_shapes},
 };
 
 /// Share of the images that become the test part where the data have none.
@@ -124,6 +126,36 @@ impl Prepared {
         let augmenter = Augmenter::new(&self.views, self.normalization.clone(), seed)?;
         augmenter.check(&self.seen.train.inputs)?;
         Ok(augmenter)
+    }
+
+    /// Checks before anything is trained that the encoder can take every view of every method.
+    pub fn check_views(&self, config: &Config, methods: &[MethodName], encoder: &Encoder) -> anyhow::Result<()> {
+        let settings = MethodSettings { classes: self.seen.train.class_names.len(), ..config.method.clone() };
+        let shared = self.augmenter(config.seed)?;
+        for method in methods {
+            let Base::Deep(deep) = method.base else { continue };
+            let fit = ViewsFit { data: &self.seen.train, shared: &shared, encoder };
+            settings.visit(deep, fit)?.with_context(|| format!("views of {method}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks the views of one method.
+struct ViewsFit<'a> {
+    data: &'a Dataset,
+    shared: &'a Augmenter,
+    encoder: &'a Encoder,
+}
+
+impl DeepVisitor for ViewsFit<'_> {
+    type Output = anyhow::Result<()>;
+
+    fn visit<M: Method>(self, method: &M, _: &OptimizerConfig) -> anyhow::Result<()> {
+        let augmenter = method.augmenter(self.shared)?;
+        let data = TrainData { dataset: self.data, augmenter: &augmenter };
+        view_shapes(method.needs(), data, self.encoder)?;
+        Ok(())
     }
 }
 

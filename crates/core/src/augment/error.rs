@@ -19,6 +19,19 @@ pub enum AugmentError {
     /// Two fields that both cut the image are set.
     #[error("recipe sets both `crop` and `pad_crop`; each of them cuts the image, keep one")]
     TwoCrops,
+    /// A size of the view without the crop that is resized to it.
+    #[error("recipe sets `size` without `crop`; a view of another size is a resized window, set `crop` too")]
+    SizeWithoutCrop,
+    /// Not the name of a pair of recipes.
+    #[error("unknown views `{name}`{hint}; known: {known}")]
+    UnknownViews {
+        /// What was asked for.
+        name: String,
+        /// The nearest known name, as a sentence part.
+        hint: String,
+        /// Every name.
+        known: String,
+    },
     /// Means and standard deviations do not pair up.
     #[error("normalisation has {means} means and {stds} standard deviations; give one of each per channel or column")]
     StatisticsLength {

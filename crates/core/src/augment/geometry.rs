@@ -23,6 +23,11 @@ impl Shape {
     pub(super) fn len(&self) -> usize {
         self.channels * self.plane()
     }
+
+    /// Size of a view of such an image.
+    pub(super) fn of_view(self, recipe: &Recipe) -> Self {
+        Self { height: recipe.side(self.height), width: recipe.side(self.width), ..self }
+    }
 }
 
 /// The part of the image that becomes the view.
@@ -30,7 +35,7 @@ impl Shape {
 pub(super) enum Placement {
     /// All of it, untouched.
     Whole,
-    /// A rectangle, resized to the whole.
+    /// A rectangle, resized to the view.
     Window(Window),
     /// Moved: pixel `(y, x)` of the view is pixel `(y + down, x + right)` of the image, black outside of it.
     Shift { down: isize, right: isize },
@@ -42,7 +47,8 @@ impl Placement {
         if let Some(crop) = &recipe.crop {
             let window = draw_window(crop, height, width, draws);
             let whole = Window { top: 0, left: 0, height, width };
-            return if window == whole { Self::Whole } else { Self::Window(window) };
+            let untouched = window == whole && shape.of_view(recipe) == shape;
+            return if untouched { Self::Whole } else { Self::Window(window) };
         }
         match recipe.pad_crop {
             None | Some(0) => Self::Whole,
@@ -89,19 +95,20 @@ fn central_window(ratio: (f32, f32), height: usize, width: usize) -> Window {
     Window { top: (height - h) / 2, left: (width - w) / 2, height: h, width: w }
 }
 
-/// Writes the placed, perhaps mirrored image into `out`, mapped by one affine a channel.
+/// Writes the placed, perhaps mirrored image into `out`, mapped by one affine a channel. Only a window may have a view of
+/// another size than the image.
 pub(super) fn render(
     source: &[u8],
-    shape: Shape,
+    (shape, view): (Shape, Shape),
     (placement, flip): (Placement, bool),
     affines: &[Affine],
     resampler: &mut Resampler,
     out: &mut [f32],
 ) {
     if let Placement::Window(window) = placement {
-        resampler.plan(window, shape.height, shape.width, flip);
+        resampler.plan(window, view.height, view.width, flip);
     }
-    let planes = source.chunks_exact(shape.plane()).zip(out.chunks_exact_mut(shape.plane()));
+    let planes = source.chunks_exact(shape.plane()).zip(out.chunks_exact_mut(view.plane()));
     for ((plane, out), &affine) in planes.zip(affines) {
         match placement {
             Placement::Whole => copy(plane, affine, out),
@@ -155,7 +162,7 @@ mod tests {
 
     fn view(placement: Placement, flip: bool) -> Vec<f32> {
         let mut out = vec![f32::NAN; 6];
-        render(&[1, 2, 3, 4, 5, 6], GREY, (placement, flip), &BYTES, &mut Resampler::default(), &mut out);
+        render(&[1, 2, 3, 4, 5, 6], (GREY, GREY), (placement, flip), &BYTES, &mut Resampler::default(), &mut out);
         out
     }
 
@@ -178,11 +185,22 @@ mod tests {
     }
 
     #[test]
+    fn a_window_may_fill_a_smaller_view() {
+        // Two pixels become one: the triangle over both gives them equal weights; rows 1, 2 and columns 0, 1 average.
+        let small = Shape { channels: 1, height: 1, width: 1 };
+        let window = Window { top: 0, left: 0, height: 2, width: 2 };
+        let mut out = [f32::NAN];
+        let place = (Placement::Window(window), false);
+        render(&[1, 2, 3, 4, 5, 6], (GREY, small), place, &BYTES, &mut Resampler::default(), &mut out);
+        assert_eq!(out, [3.0]);
+    }
+
+    #[test]
     fn channels_have_their_own_map() {
         let shape = Shape { channels: 2, height: 1, width: 2 };
         let affines = [Affine { scale: 1.0, shift: 0.0 }, Affine { scale: 2.0, shift: -1.0 }];
         let mut out = [0.0; 4];
-        render(&[1, 2, 3, 4], shape, (Placement::Whole, false), &affines, &mut Resampler::default(), &mut out);
+        render(&[1, 2, 3, 4], (shape, shape), (Placement::Whole, false), &affines, &mut Resampler::default(), &mut out);
         assert_eq!(out, [1.0, 2.0, 5.0, 7.0]);
     }
 
@@ -193,6 +211,9 @@ mod tests {
         let square = Shape { channels: 1, height: 9, width: 9 };
         let mut draws = Draws::new(1, 2, 3, 4);
         assert!((0..50).all(|_| Placement::draw(&recipe, square, &mut draws) == Placement::Whole));
+        let small = Recipe { size: Some(0.5), ..recipe };
+        let whole = Window { top: 0, left: 0, height: 9, width: 9 };
+        assert_eq!(Placement::draw(&small, square, &mut draws), Placement::Window(whole), "it still has to shrink");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! batch, in every order, on every number of threads and for every backend.
 //!
 //! ```text
-//! u8 [n, c, h, w] -> crop, resize, flip -> jitter -> grey -> blur -> solarize -> (x - mean) / std -> f32 [b, c, h, w]
+//! u8 [n, c, h, w] -> crop, resize, flip -> jitter -> grey -> blur -> solarize -> (x - mean) / std -> f32 [b, c, h', w']
 //! f32 [n, f]      -> features of other rows                                   -> (x - mean) / std -> f32 [b, f]
 //! ```
 //!
@@ -18,20 +18,24 @@ mod color;
 mod draws;
 mod error;
 mod geometry;
+mod named;
 mod normalization;
 mod plan;
 mod presets;
 mod recipe;
 mod resample;
 mod rows;
+mod small_crops;
 
 use rayon::prelude::*;
 
 pub use error::AugmentError;
+pub use named::NamedViews;
 pub use normalization::Normalization;
 pub use recipe::{ColorJitter, GaussianBlur, RandomResizedCrop, Recipe, RowCorruption, Solarize};
+pub use small_crops::SmallCrops;
 
-use crate::data::Inputs;
+use crate::data::{self, Inputs};
 use crate::matrix::Matrix;
 use draws::Draws;
 use geometry::Shape;
@@ -93,6 +97,17 @@ impl Augmenter {
         Self { recipes: self.recipes.iter().cycle().take(views).cloned().collect(), ..self.clone() }
     }
 
+    /// The same with small crops behind the views; see [`SmallCrops::recipe`].
+    ///
+    /// # Errors
+    /// When a setting of the crops is outside its range.
+    pub fn with_small_crops(&self, crops: &SmallCrops) -> Result<Self, AugmentError> {
+        let small = crops.recipe(&self.recipes.first().cloned().unwrap_or_default());
+        small.validate()?;
+        let recipes = self.recipes.iter().cloned().chain(std::iter::repeat_n(small, crops.count)).collect();
+        Ok(Self { recipes, ..self.clone() })
+    }
+
     /// Number of views made of each item.
     pub fn view_count(&self) -> usize {
         self.recipes.len()
@@ -101,6 +116,16 @@ impl Augmenter {
     /// The recipes, one a view.
     pub fn recipes(&self) -> &[Recipe] {
         &self.recipes
+    }
+
+    /// The shapes of the views of items of `shape`, one a recipe.
+    pub fn view_shapes(&self, shape: data::Shape) -> Vec<data::Shape> {
+        let sized = |recipe: &Recipe| data::Shape {
+            height: recipe.side(shape.height),
+            width: recipe.side(shape.width),
+            ..shape
+        };
+        self.recipes.iter().map(sized).collect()
     }
 
     /// The statistics that every view is normalised with.
@@ -129,8 +154,8 @@ impl Augmenter {
         }
     }
 
-    /// The views of the items `indices` in the given epoch: one buffer per recipe, each `[b, c, h, w]` of images or
-    /// `[b, f]` of rows, normalised.
+    /// The views of the items `indices` in the given epoch: one buffer per recipe, each `[b, c, h', w']` of images, with
+    /// the sizes of [`Augmenter::view_shapes`], or `[b, f]` of rows, normalised.
     ///
     /// # Panics
     /// When [`Augmenter::check`] refuses `inputs`, with its message, or an index is not an item.
@@ -148,8 +173,7 @@ impl Augmenter {
         }
     }
 
-    /// The items `indices` without augmentation, normalised: what evaluation sees. The layout is that of
-    /// [`Augmenter::views`].
+    /// The items `indices` without augmentation, normalised: what evaluation sees, `[b, c, h, w]` or `[b, f]`.
     ///
     /// # Panics
     /// As [`Augmenter::views`].
@@ -181,11 +205,12 @@ impl Augmenter {
         indices: &[usize],
         (recipe, epoch, view): (&Recipe, u64, u64),
     ) -> Vec<f32> {
-        let length = shape.len();
-        fill_items(indices, length, |scratch: &mut Scratch, index, out| {
+        let (length, sized) = (shape.len(), shape.of_view(recipe));
+        fill_items(indices, sized.len(), |scratch: &mut Scratch, index, out| {
             let mut draws = Draws::new(self.seed, epoch, index as u64, view);
             let plan = Plan::draw(recipe, shape, &mut draws);
-            plan.render(&pixels[index * length..(index + 1) * length], shape, &self.scaling, scratch, out);
+            let source = &pixels[index * length..(index + 1) * length];
+            plan.render(source, (shape, sized), &self.scaling, scratch, out);
         })
     }
 

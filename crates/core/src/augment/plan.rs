@@ -28,6 +28,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn draw(recipe: &Recipe, shape: Shape, draws: &mut Draws) -> Self {
+        let view = shape.of_view(recipe);
         Self {
             placement: Placement::draw(recipe, shape, draws),
             flip: draws.chance(recipe.flip),
@@ -38,7 +39,7 @@ impl Plan {
             blur: recipe.blur.and_then(|blur| {
                 draws.chance(blur.probability).then(|| Blur {
                     sigma: draws.uniform(f64::from(blur.sigma.0), f64::from(blur.sigma.1)) as f32,
-                    size: blur.kernel_size(shape.height.min(shape.width)),
+                    size: blur.kernel_size(view.height.min(view.width)),
                 })
             }),
             solarize: recipe
@@ -47,38 +48,46 @@ impl Plan {
         }
     }
 
+    /// Which of flip, jitter, grey, blur and solarization were drawn.
+    #[cfg(test)]
+    pub(super) fn applied(&self) -> [bool; 5] {
+        let Self { flip, adjustments, grayscale, blur, solarize, .. } = self;
+        [*flip, adjustments.is_some(), *grayscale, blur.is_some(), solarize.is_some()]
+    }
+
     /// Whether the view only moves pixels, so that normalisation can ride along.
     fn keeps_colors(&self) -> bool {
         self.adjustments.is_none() && !self.grayscale && self.blur.is_none() && self.solarize.is_none()
     }
 
-    /// Computes the view of the bytes `source` into `out`, both `[channels, height, width]`.
+    /// Computes the view of the bytes `source` of `shape` into `out` of shape `view`, both `[channels, height, width]`.
     pub(super) fn render(
         &self,
         source: &[u8],
-        shape: Shape,
+        (shape, view): (Shape, Shape),
         scaling: &Scaling,
         scratch: &mut Scratch,
         out: &mut [f32],
     ) {
         let place = (self.placement, self.flip);
         if self.keeps_colors() {
-            return geometry::render(source, shape, place, &scaling.byte_to_normal, &mut scratch.resampler, out);
+            let affines = &scaling.byte_to_normal;
+            return geometry::render(source, (shape, view), place, affines, &mut scratch.resampler, out);
         }
-        geometry::render(source, shape, place, &scaling.byte_to_unit, &mut scratch.resampler, out);
+        geometry::render(source, (shape, view), place, &scaling.byte_to_unit, &mut scratch.resampler, out);
         if let Some(adjustments) = &self.adjustments {
-            color::adjust(out, shape.channels, adjustments);
+            color::adjust(out, view.channels, adjustments);
         }
         if self.grayscale {
-            color::grayscale(out, shape.channels);
+            color::grayscale(out, view.channels);
         }
         if let Some(blur) = self.blur {
-            blur.apply(out, shape.height, shape.width, &mut scratch.blur);
+            blur.apply(out, view.height, view.width, &mut scratch.blur);
         }
         if let Some(threshold) = self.solarize {
             color::solarize(out, threshold);
         }
-        color::normalize(out, shape.plane(), &scaling.unit_to_normal);
+        color::normalize(out, view.plane(), &scaling.unit_to_normal);
     }
 }
 
@@ -103,7 +112,7 @@ mod tests {
     fn rendered(plan: Plan, source: &[u8], shape: Shape, mean: f32, std: f32) -> Vec<f32> {
         let statistics = Normalization { mean: vec![mean; shape.channels], std: vec![std; shape.channels] };
         let mut out = vec![f32::NAN; shape.len()];
-        plan.render(source, shape, &Scaling::new(&statistics), &mut Scratch::default(), &mut out);
+        plan.render(source, (shape, shape), &Scaling::new(&statistics), &mut Scratch::default(), &mut out);
         out
     }
 
@@ -160,6 +169,10 @@ mod tests {
             assert!(plan.blur.is_some_and(|blur| blur.size == 3 && (0.1..=2.0).contains(&blur.sigma)));
             assert_eq!(Plan::draw(&Recipe::none(), shape, &mut Draws::new(0, 0, index, 0)), still());
         }
+        // The kernel is a share of the view: a tenth of 20 pixels is 3 when odd, of 10 it is 1.
+        let small = Recipe { size: Some(0.5), ..certain.clone() };
+        let plan = Plan::draw(&small, shape, &mut Draws::new(0, 0, 0, 0));
+        assert!(plan.blur.is_some_and(|blur| blur.size == 1));
         let grey = Shape { channels: 1, ..shape };
         assert!(!Plan::draw(&certain, grey, &mut Draws::new(0, 0, 0, 0)).grayscale);
     }

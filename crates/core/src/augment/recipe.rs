@@ -14,9 +14,13 @@ use super::AugmentError;
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
-    /// Cut a random window and resize it to the image's own size. Excludes `pad_crop`.
+    /// Cut a random window and resize it to the size of the view. Excludes `pad_crop`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<RandomResizedCrop>,
+    /// Sides of the view as a share of the image's, in `(0, 1]`, each rounded to whole pixels. Needs `crop`. Left out:
+    /// the image's own size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<f32>,
     /// Pad every side by this many black pixels, then cut the image's own size at a random place: `RandomCrop(size,
     /// padding = n)`. Pixels, less than the shorter side. Excludes `crop`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,7 +43,7 @@ pub struct Recipe {
     pub rows: Option<RowCorruption>,
 }
 
-/// A window of random area and shape, resized to the image's own size by antialiased bilinear interpolation.
+/// A window of random area and shape, resized to the size of the view by antialiased bilinear interpolation.
 ///
 /// Ten tries of an area `scale * height * width` and a width-to-height ratio that is uniform in its logarithm; if none
 /// fits, the largest central window whose ratio is allowed.
@@ -92,7 +96,7 @@ pub struct GaussianBlur {
     /// Smallest and largest standard deviation in pixels, drawn uniformly, `0 < low <= high`. Default (0.1, 2): Chen et
     /// al. 2020 (SimCLR, appendix A).
     pub sigma: (f32, f32),
-    /// Side of the kernel as a share of the image's shorter side, in `(0, 1]`; rounded down, then up to the next odd
+    /// Side of the kernel as a share of the view's shorter side, in `(0, 1]`; rounded down, then up to the next odd
     /// number. Default 0.1: SimCLR, appendix A.
     pub kernel_fraction: f32,
     /// Probability of blurring, in `[0, 1]`. Default 0.5: SimCLR, appendix A.
@@ -106,8 +110,8 @@ impl Default for GaussianBlur {
 }
 
 impl GaussianBlur {
-    /// Side of the kernel, odd, for an image whose shorter side has `shorter` pixels. Half of it always lies inside
-    /// the image, as reflection needs.
+    /// Side of the kernel, odd, for a view whose shorter side has `shorter` pixels. Half of it always lies inside the
+    /// view, as reflection needs.
     pub(super) fn kernel_size(&self, shorter: usize) -> usize {
         (self.kernel_fraction * shorter as f32) as usize | 1
     }
@@ -155,13 +159,19 @@ impl Recipe {
     ///
     /// # Errors
     /// [`AugmentError::Setting`] for the first field outside its range, [`AugmentError::TwoCrops`] when both crops are
-    /// set. What depends on the data is checked by [`Augmenter::check`](super::Augmenter::check).
+    /// set, [`AugmentError::SizeWithoutCrop`] when `size` has no `crop` to resize. What depends on the data is checked by [`Augmenter::check`](super::Augmenter::check).
     pub fn validate(&self) -> Result<(), AugmentError> {
         if self.crop.is_some() && self.pad_crop.is_some() {
             return Err(AugmentError::TwoCrops);
         }
         if let Some(crop) = &self.crop {
             crop.validate()?;
+        }
+        if let Some(size) = self.size {
+            require(size > 0.0 && size <= 1.0, "size", size, "above 0, at most 1")?;
+            if self.crop.is_none() {
+                return Err(AugmentError::SizeWithoutCrop);
+            }
         }
         probability("flip", self.flip)?;
         if let Some(jitter) = &self.jitter {
@@ -176,6 +186,11 @@ impl Recipe {
             probability("solarize.probability", solarize.probability)?;
         }
         self.rows.iter().try_for_each(|rows| probability("rows.rate", rows.rate))
+    }
+
+    /// The side of a view whose image has a side of `pixels`.
+    pub(super) fn side(&self, pixels: usize) -> usize {
+        self.size.map_or(pixels, |share| ((share * pixels as f32).round() as usize).max(1))
     }
 
     /// The first field that can change an image, whatever its number of channels.
@@ -306,6 +321,18 @@ mod tests {
     fn two_crops_are_refused() {
         let recipe = Recipe { crop: Some(RandomResizedCrop::default()), pad_crop: Some(2), ..Recipe::default() };
         assert_eq!(recipe.validate(), Err(AugmentError::TwoCrops));
+    }
+
+    #[test]
+    fn a_size_is_a_share_of_the_sides_and_needs_a_crop() {
+        let sized = |size| Recipe { crop: Some(RandomResizedCrop::default()), size: Some(size), ..Recipe::default() };
+        for size in [0.0, -0.5, 1.5, f32::NAN] {
+            assert_eq!(field_of(sized(size)), "size");
+        }
+        assert_eq!(Recipe { size: Some(0.5), ..Recipe::default() }.validate(), Err(AugmentError::SizeWithoutCrop));
+        // 96 of 224 pixels, as in SwAV and DINO.
+        assert_eq!([224, 32, 28, 1].map(|pixels| sized(0.43).side(pixels)), [96, 14, 12, 1]);
+        assert_eq!(Recipe::default().side(28), 28);
     }
 
     #[test]

@@ -59,6 +59,68 @@ fn more_views_take_the_recipes_in_turn_and_draw_anew() {
 }
 
 #[test]
+fn small_crops_come_behind_the_shared_views_and_leave_them_alone() {
+    let inputs = images(3, 3, 20);
+    let crops = SmallCrops { count: 3, scale: (0.05, 0.4), size: 0.5, blur: None };
+    let shared = augmenter(&[everything(), Recipe::peers()], &inputs, 4);
+    let multi = shared.with_small_crops(&crops).expect("valid crops");
+    assert_eq!(multi.check(&inputs), Ok(()));
+    let image = data::Shape { channels: 3, height: 20, width: 20 };
+    let small = data::Shape { height: 10, width: 10, ..image };
+    assert_eq!(multi.view_shapes(image), [image, image, small, small, small]);
+    let views = multi.views(&inputs, &[2, 0], 1);
+    assert_eq!(views[..2], shared.views(&inputs, &[2, 0], 1), "other methods see the same");
+    assert!(views[2..].iter().all(|view| view.len() == 2 * small.size()));
+    assert!(views[2] != views[3] && views[3] != views[4], "every crop draws anew");
+    assert!(views[2..].iter().flatten().all(|value| value.is_finite()));
+    let alone = multi.views(&inputs, &[0], 1);
+    assert_eq!(bits(&alone[2]), bits(&views[2][small.size()..]), "nor do they depend on their batch");
+    let none = shared.with_small_crops(&SmallCrops { count: 0, ..crops }).expect("valid crops");
+    assert_eq!(none.recipes(), shared.recipes());
+    let error = shared.with_small_crops(&SmallCrops { size: 2.0, ..crops }).map(|_| ());
+    assert!(matches!(error, Err(AugmentError::Setting { field: "size", .. })), "{error:?}");
+}
+
+#[test]
+fn a_smaller_view_of_the_whole_image_is_the_image_shrunk() {
+    // A ramp stays a ramp: halved, its values lie between neighbours, but for the reach of the filter at the border.
+    let row: Vec<u8> = (0..8).map(|x| 10 * x).collect();
+    let inputs = Inputs::Images { pixels: row.repeat(8), channels: 1, height: 8, width: 8 };
+    let crop = Some(RandomResizedCrop { scale: (1.0, 1.0), ratio: (1.0, 1.0) });
+    let half = Recipe { crop, size: Some(0.5), ..Recipe::none() };
+    let statistics = Normalization { mean: vec![0.0], std: vec![1.0 / 255.0] };
+    let view = &Augmenter::new(&[half], statistics, 0).expect("valid settings").views(&inputs, &[0], 0)[0];
+    assert_eq!(view.len(), 16);
+    for row in view.chunks_exact(4) {
+        assert!((row[1] - 25.0).abs() < 1e-3 && (row[2] - 45.0).abs() < 1e-3, "{row:?}");
+        assert!(row[0] > 5.0 && row[0] < 10.0 && row[3] > 60.0 && row[3] < 65.0, "{row:?}");
+    }
+}
+
+#[test]
+fn drawn_views_have_the_frequencies_and_windows_of_their_recipe() {
+    // BYOL's second view: colours change in 0.8, grey in 0.2, blur in 0.1 and solarization in 0.2 of the views.
+    let shape = Shape { channels: 3, height: 32, width: 32 };
+    let [first, second] = NamedViews::find("byol_imagenet").expect("a name of the table").recipes();
+    let drawn = |recipe: &Recipe| {
+        let plans = (0..4_000).map(|index| Plan::draw(recipe, shape, &mut Draws::new(6, 0, index, 0)));
+        plans.fold([0usize; 5], |counts, plan| {
+            let applied = plan.applied();
+            std::array::from_fn(|i| counts[i] + usize::from(applied[i]))
+        })
+    };
+    let near = |counts: [usize; 5], shares: [f64; 5]| {
+        for (count, share) in counts.into_iter().zip(shares) {
+            // Four standard deviations of a share of 4,000, at most 0.032.
+            let spread = 4.0 * (share * (1.0 - share) / 4_000.0).sqrt();
+            assert!((count as f64 / 4_000.0 - share).abs() <= spread, "{counts:?} against {shares:?}");
+        }
+    };
+    near(drawn(&first), [0.5, 0.8, 0.2, 1.0, 0.0]);
+    near(drawn(&second), [0.5, 0.8, 0.2, 0.1, 0.2]);
+}
+
+#[test]
 fn without_augmentation_a_view_is_the_plain_image() {
     let inputs = images(6, 3, 7);
     let full = Recipe { crop: Some(RandomResizedCrop { scale: (1.0, 1.0), ratio: (1.0, 1.0) }), ..Recipe::none() };

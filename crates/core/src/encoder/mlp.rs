@@ -30,6 +30,11 @@ impl Mlp {
         }
     }
 
+    /// Numbers of an item.
+    pub(super) fn inputs(&self) -> usize {
+        self.layers[0].weight.dims()[0]
+    }
+
     /// `[n, c, h, w]` to `[n, width]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<2> {
         let x = x.flatten::<2>(1, 3); // [n, inputs]

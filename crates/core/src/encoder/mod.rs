@@ -50,6 +50,32 @@ impl Architecture {
         }
     }
 
+    /// How often it halves its input.
+    fn halvings(self) -> u32 {
+        match self {
+            Self::Conv4 | Self::Resnet9 | Self::Resnet18 => 3,
+            Self::Mlp => 0,
+        }
+    }
+
+    /// The least side of an image that it takes: one pixel is left of it behind the last halving.
+    pub fn smallest(self) -> usize {
+        1 << self.halvings()
+    }
+
+    /// Checks that an image of `shape` survives the halvings.
+    ///
+    /// # Errors
+    /// [`EncoderError::TooSmall`].
+    pub fn check(self, shape: Shape) -> Result<(), EncoderError> {
+        let Shape { height, width, .. } = shape;
+        let needed = self.smallest();
+        if height >= needed && width >= needed {
+            return Ok(());
+        }
+        Err(EncoderError::TooSmall { architecture: self, halvings: self.halvings(), needed, height, width })
+    }
+
     /// One line for a listing.
     pub fn describe(self) -> &'static str {
         match self {
@@ -91,7 +117,7 @@ pub enum EncoderError {
     },
     /// The input is too small for the encoder's poolings.
     #[error(
-        "{architecture} halves its input {halvings} times and needs at least {needed} x {needed}, the data are {height} x {width}: use `--encoder mlp`, or resize the images"
+        "{architecture} halves its input {halvings} times and needs at least {needed} x {needed}, the input is {height} x {width}: use `--encoder mlp`, or larger images"
     )]
     TooSmall {
         /// Which encoder.
@@ -100,10 +126,21 @@ pub enum EncoderError {
         halvings: u32,
         /// The least side.
         needed: usize,
-        /// Height of the data.
+        /// Height of the input.
         height: usize,
-        /// Width of the data.
+        /// Width of the input.
         width: usize,
+    },
+    /// An encoder of inputs of one size met another size.
+    #[error(
+        "mlp was built for {expected} numbers an item and this one has {got}: leave the views their size, or use a \
+         convolutional encoder"
+    )]
+    Inputs {
+        /// Numbers of an item that it was built for.
+        expected: usize,
+        /// Numbers of this item.
+        got: usize,
     },
     /// A width of zero.
     #[error("the encoder's width must be at least 1")]
@@ -136,20 +173,7 @@ impl EncoderConfig {
         if self.width == 0 {
             return Err(EncoderError::ZeroWidth);
         }
-        let halvings = match self.architecture {
-            Architecture::Conv4 | Architecture::Resnet9 | Architecture::Resnet18 => 3,
-            Architecture::Mlp => 0,
-        };
-        let needed = 1 << halvings;
-        if shape.height < needed || shape.width < needed {
-            return Err(EncoderError::TooSmall {
-                architecture: self.architecture,
-                halvings,
-                needed,
-                height: shape.height,
-                width: shape.width,
-            });
-        }
+        self.architecture.check(shape)?;
         let (channels, width) = (shape.channels, self.width);
         let encoder = match self.architecture {
             Architecture::Conv4 => Encoder::Conv4(Conv4::new(channels, width, device)),
@@ -185,6 +209,24 @@ impl Encoder {
             Self::Resnet18(e) => e.forward(x),
             Self::Mlp(e) => e.forward(x),
         }
+    }
+
+    /// Checks that it takes items of `shape`: convolutional encoders take every size from
+    /// [`Architecture::smallest`] on, the perceptron one alone.
+    ///
+    /// # Errors
+    /// [`EncoderError::TooSmall`] or [`EncoderError::Inputs`].
+    pub fn check(&self, shape: Shape) -> Result<(), EncoderError> {
+        let architecture = match self {
+            Self::Conv4(_) => Architecture::Conv4,
+            Self::Resnet9(_) => Architecture::Resnet9,
+            Self::Resnet18(_) => Architecture::Resnet18,
+            Self::Mlp(e) if e.inputs() != shape.size() => {
+                return Err(EncoderError::Inputs { expected: e.inputs(), got: shape.size() });
+            }
+            Self::Mlp(_) => Architecture::Mlp,
+        };
+        architecture.check(shape)
     }
 }
 
@@ -260,6 +302,29 @@ mod tests {
             encoder.visit(&mut count);
             assert_eq!(grads.len(), count.0, "{architecture}");
         }
+    }
+
+    #[test]
+    fn one_encoder_takes_views_of_every_size_from_its_smallest_on() {
+        let device = Device::flex();
+        let image = shape(1, 16, 16);
+        for architecture in [Architecture::Conv4, Architecture::Resnet9, Architecture::Resnet18] {
+            let config = EncoderConfig { architecture, width: 4 };
+            let encoder = config.init(image, 1, &device).unwrap();
+            let smallest = architecture.smallest();
+            for side in [smallest, smallest + 1, 12, 16] {
+                assert_eq!(encoder.check(shape(1, side, side)), Ok(()));
+                let pixels = (0..2 * side * side).map(|i| (i as f32).cos()).collect();
+                let x = Tensor::<4>::from_data(TensorData::new(pixels, [2, 1, side, side]), &device);
+                let y = encoder.forward(x).try_into_vec_as::<f32>().unwrap();
+                assert!(y.len() == 2 * config.features() && y.iter().all(|v| v.is_finite()), "{architecture}, {side}");
+            }
+            let refused = encoder.check(shape(1, smallest, smallest - 1)).unwrap_err();
+            assert!(matches!(refused, EncoderError::TooSmall { needed: 8, width: 7, .. }), "{refused}");
+        }
+        let mlp = EncoderConfig { architecture: Architecture::Mlp, width: 4 }.init(image, 1, &device).unwrap();
+        assert_eq!(mlp.check(image), Ok(()));
+        assert_eq!(mlp.check(shape(1, 8, 8)), Err(EncoderError::Inputs { expected: 256, got: 64 }));
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use super::{Needs, Sampling, TrainConfig, TrainData, TrainError};
 use crate::data::{DataError, MPerClass, Shape, Shuffled};
+use crate::encoder::Encoder;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::mpsc::{Receiver, sync_channel};
 
 /// One batch.
 pub struct Batch {
-    /// The views, each `[n, c, h, w]`.
+    /// The views, each `[n, c, h, w]`; small crops have a height and a width of their own.
     pub views: Vec<Tensor<4>>,
     /// Class of each image; empty if the method asked for none.
     pub labels: Vec<usize>,
@@ -25,11 +26,36 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
     }
+}
 
-    /// All views one below the other, `[views * n, c, h, w]`, the first view first.
-    pub fn concatenated(&self) -> Tensor<4> {
-        Tensor::cat(self.views.clone(), 0)
+/// `forward` of all views, one below the other, `[views * n, d]`, the first view first.
+///
+/// Neighbouring views of one size pass together, so batch statistics are those of all of them; a change of size begins
+/// another pass, as in the authors' code of SwAV and DINO.
+///
+/// # Panics
+/// When there is no view.
+pub fn forward_views(views: &[Tensor<4>], forward: impl Fn(Tensor<4>) -> Tensor<2>) -> Tensor<2> {
+    let sizes = views.chunk_by(|a, b| a.dims() == b.dims());
+    let parts: Vec<Tensor<2>> = sizes.map(|group| forward(Tensor::cat(group.to_vec(), 0))).collect();
+    match <[Tensor<2>; 1]>::try_from(parts) {
+        Ok([all]) => all,
+        Err(parts) => Tensor::cat(parts, 0),
     }
+}
+
+/// The shapes of a method's views, each of which `encoder` can take.
+///
+/// # Errors
+/// When a recipe does not fit the data, or a view is too small for the encoder.
+pub fn view_shapes(needs: Needs, data: TrainData<'_>, encoder: &Encoder) -> Result<Vec<Shape>, TrainError> {
+    data.augmenter.check(&data.dataset.inputs)?;
+    let mut shapes = data.augmenter.view_shapes(data.dataset.shape());
+    shapes.truncate(needs.views);
+    for (view, shape) in shapes.iter().enumerate() {
+        encoder.check(*shape).map_err(|reason| TrainError::View { view, reason })?;
+    }
+    Ok(shapes)
 }
 
 /// A batch in host memory.
@@ -40,9 +66,14 @@ pub(super) struct HostBatch {
 }
 
 impl HostBatch {
-    pub(super) fn upload(self, shape: Shape, device: &Device) -> Batch {
-        let dims = [self.indices.len(), shape.channels, shape.height, shape.width];
-        let views = self.views.into_iter().map(|v| Tensor::from_data(TensorData::new(v, dims), device)).collect();
+    /// `shapes` are those of the views.
+    pub(super) fn upload(self, shapes: &[Shape], device: &Device) -> Batch {
+        let n = self.indices.len();
+        let upload = |(values, shape): (Vec<f32>, &Shape)| {
+            let dims = [n, shape.channels, shape.height, shape.width];
+            Tensor::from_data(TensorData::new(values, dims), device)
+        };
+        let views = self.views.into_iter().zip(shapes).map(upload).collect();
         Batch { views, labels: self.labels, indices: self.indices }
     }
 }
@@ -113,4 +144,41 @@ pub(super) fn with_batches<R>(
         });
         body(receiver)
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    /// `n` images of `side x side` pixels, all `value`.
+    fn view(n: usize, side: usize, value: f32) -> Tensor<4> {
+        Tensor::full([n, 1, side, side], value, &Device::flex())
+    }
+
+    #[test]
+    fn neighbouring_views_of_one_size_pass_together_and_keep_their_order() {
+        let passes = RefCell::new(Vec::new());
+        let forward = |x: Tensor<4>| {
+            passes.borrow_mut().push(x.dims());
+            x.flatten::<2>(1, 3).mean_dim(1) // [views n, 1]
+        };
+        let rows = |views: &[Tensor<4>]| forward_views(views, forward).try_into_vec_as::<f32>().unwrap();
+        let large = [view(2, 8, 1.0), view(2, 8, 2.0)];
+        assert_eq!(rows(&large), [1.0, 1.0, 2.0, 2.0]);
+        assert_eq!(passes.take(), [[4, 1, 8, 8]]);
+        let multi = [large, [view(2, 4, 3.0), view(2, 4, 4.0)]].concat();
+        assert_eq!(rows(&multi), [1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0]);
+        assert_eq!(passes.take(), [[4, 1, 8, 8], [4, 1, 4, 4]]);
+    }
+
+    #[test]
+    fn a_batch_keeps_the_shape_of_each_view() {
+        let shape = |side| Shape { channels: 1, height: side, width: side };
+        let host = HostBatch { views: vec![vec![0.0; 32], vec![1.0; 8]], labels: Vec::new(), indices: vec![3, 5] };
+        let batch = host.upload(&[shape(4), shape(2)], &Device::flex());
+        let dims: Vec<[usize; 4]> = batch.views.iter().map(Tensor::dims).collect();
+        assert_eq!(dims, [[2, 1, 4, 4], [2, 1, 2, 2]]);
+        assert_eq!(batch.len(), 2);
+    }
 }

@@ -17,9 +17,9 @@ const BATCH: usize = 256;
 /// Features of every image of `dataset`, `[n, features]`: the frozen encoder without augmentation, batch norm in
 /// inference mode. The encoder is not changed.
 pub fn embed(encoder: &Encoder, dataset: &Dataset, augmenter: &Augmenter, device: &Device) -> Matrix {
-    let frozen = Frozen::new(encoder, dataset.shape(), device);
+    let (frozen, shape) = (Frozen::new(encoder, device), dataset.shape());
     let indices: Vec<usize> = (0..dataset.len()).collect();
-    let parts = indices.chunks(BATCH).map(|i| frozen.features(augmenter.plain(&dataset.inputs, i), i.len()));
+    let parts = indices.chunks(BATCH).map(|i| frozen.features(augmenter.plain(&dataset.inputs, i), i.len(), shape));
     stack(parts.collect())
 }
 
@@ -31,12 +31,14 @@ pub fn views(
     augmenter: &Augmenter,
     device: &Device,
 ) -> Vec<Matrix> {
-    let frozen = Frozen::new(encoder, dataset.shape(), device);
+    let frozen = Frozen::new(encoder, device);
+    let shapes = augmenter.view_shapes(dataset.shape());
     let inputs: &Inputs = &dataset.inputs;
     let mut parts: Vec<Vec<Matrix>> = vec![Vec::new(); augmenter.view_count()];
     for indices in indices.chunks(BATCH) {
-        for (part, values) in parts.iter_mut().zip(augmenter.views(inputs, indices, 0)) {
-            part.push(frozen.features(values, indices.len()));
+        let views = augmenter.views(inputs, indices, 0).into_iter().zip(&shapes);
+        for (part, (values, shape)) in parts.iter_mut().zip(views) {
+            part.push(frozen.features(values, indices.len(), *shape));
         }
     }
     parts.into_iter().map(stack).collect()
@@ -44,17 +46,16 @@ pub fn views(
 
 struct Frozen {
     encoder: Encoder,
-    shape: Shape,
     device: Device,
 }
 
 impl Frozen {
-    fn new(encoder: &Encoder, shape: Shape, device: &Device) -> Self {
-        Self { encoder: encoder.valid(), shape, device: device.clone().without_autodiff() }
+    fn new(encoder: &Encoder, device: &Device) -> Self {
+        Self { encoder: encoder.valid(), device: device.clone().without_autodiff() }
     }
 
-    fn features(&self, values: Vec<f32>, n: usize) -> Matrix {
-        let dims = [n, self.shape.channels, self.shape.height, self.shape.width];
+    fn features(&self, values: Vec<f32>, n: usize, shape: Shape) -> Matrix {
+        let dims = [n, shape.channels, shape.height, shape.width];
         let features = self.encoder.forward(Tensor::from_data(TensorData::new(values, dims), &self.device));
         let [rows, cols] = features.dims();
         let values = features.try_into_vec_as::<f32>().expect("features are f32 and the device is alive");

@@ -1,5 +1,5 @@
 use super::CheckpointError;
-use crate::data::DataError;
+use crate::{augment::AugmentError, data::DataError, encoder::EncoderError};
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -18,6 +18,17 @@ pub enum TrainError {
         needed: usize,
         /// Views that the augmenter makes.
         given: usize,
+    },
+    /// The recipes do not fit the data.
+    #[error(transparent)]
+    Augment(#[from] AugmentError),
+    /// The encoder cannot take a view.
+    #[error("view {view} does not fit the encoder: {reason}")]
+    View {
+        /// Number of the view, from 0.
+        view: usize,
+        /// What the encoder says.
+        reason: EncoderError,
     },
     /// The loss became NaN or infinite.
     #[error(

@@ -10,14 +10,19 @@ mod error;
 mod health;
 mod run;
 
-pub use batches::Batch;
+pub use batches::{Batch, forward_views, view_shapes};
 pub use checkpoint::{CheckpointError, latest};
 
 pub use error::TrainError;
 pub use health::{Health, Pairs, Warning};
 pub use run::{Trained, train};
 
-use crate::{augment::Augmenter, data::Dataset, encoder::Encoder, optim::OptimizerConfig};
+use crate::{
+    augment::{AugmentError, Augmenter, SmallCrops},
+    data::Dataset,
+    encoder::Encoder,
+    optim::OptimizerConfig,
+};
 use burn::{
     module::Module,
     tensor::{Device, Tensor},
@@ -97,6 +102,24 @@ pub trait Method {
 
     /// What a batch must hold.
     fn needs(&self) -> Needs;
+
+    /// Small crops of each image, the last of the views that a batch must hold: the method's own, where all others are
+    /// shared by every method of a comparison.
+    fn small_crops(&self) -> Option<SmallCrops> {
+        None
+    }
+
+    /// Makes this method's views: those of `shared`, in turn, as many as it needs, and its small crops.
+    ///
+    /// # Errors
+    /// When a setting of the small crops is outside its range.
+    fn augmenter(&self, shared: &Augmenter) -> Result<Augmenter, AugmentError> {
+        let views = self.needs().views;
+        match self.small_crops() {
+            None => Ok(shared.with_views(views)),
+            Some(crops) => shared.with_views(views.saturating_sub(crops.count)).with_small_crops(&crops),
+        }
+    }
 
     /// Networks around `encoder`, which gives `features` numbers; new weights are drawn from `seed`.
     fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Self::Model, Self::Memory);

@@ -1,6 +1,6 @@
 use super::{
     EpochEvent, Health, Method, Observer, Progress, StepEvent, TrainConfig, TrainData, TrainError, Warning,
-    batches::with_batches,
+    batches::{view_shapes, with_batches},
     checkpoint::{self, Parts, State},
 };
 use crate::{encoder::Encoder, matrix::Matrix};
@@ -72,6 +72,7 @@ pub fn train<M: Method>(
         let given = data.augmenter.view_count();
         return Err(TrainError::Views { method: method.name(), needed: needs.views, given });
     }
+    let shapes = view_shapes(needs, data, &encoder)?;
     // Another seed than the encoder's: the same one would give heads the same random numbers.
     let (model, memory) = method.build(encoder, features, config.seed ^ HEAD_SEED, device);
     let optimizer = config.optimizer.init();
@@ -83,7 +84,6 @@ pub fn train<M: Method>(
     };
     let first = state.step;
     let before = Duration::from_secs_f64(state.seconds);
-    let shape = data.dataset.shape();
     let read_every = if is_host(device) { 1 } else { READ_EVERY };
 
     let mut checkpoint = saved;
@@ -98,7 +98,7 @@ pub fn train<M: Method>(
         let mut model = model;
         for step in first..config.steps {
             let start = Instant::now();
-            let batch = batches.recv().map_err(|e| device_error(step + 1, &e))?.upload(shape, device);
+            let batch = batches.recv().map_err(|e| device_error(step + 1, &e))?.upload(&shapes, device);
             let at = Progress { step, steps: config.steps, seed: config.seed };
             let objective = method.objective(&model, &mut memory, &batch, at);
             let done = step + 1;

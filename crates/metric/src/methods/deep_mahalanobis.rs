@@ -10,7 +10,7 @@ use burn::{
 };
 use nearfar_core::{
     encoder::Encoder,
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling},
+    train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling, forward_views},
 };
 use serde::{Deserialize, Serialize};
 
@@ -96,7 +96,8 @@ impl Method for DeepMahalanobis {
 
     fn objective(&self, model: &MahalanobisEmbedder, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
         let map = model.metric.val(); // [features, features]
-        let embedding = model.encoder.forward(batch.concatenated()).matmul(map.clone()); // [n, features]
+        let features = forward_views(&batch.views, |x| model.encoder.forward(x)); // [n, features]
+        let embedding = features.matmul(map.clone()); // [n, features]
         let mined = mined_objective(embedding, &repeated_labels(batch), DISTANCE, self.mining, &self.loss);
         Objective { loss: mined.loss + away_from_identity(map).mul_scalar(self.penalty), embedding: mined.embedding }
     }

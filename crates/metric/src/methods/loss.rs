@@ -15,7 +15,7 @@ use burn::{
 };
 use nearfar_core::{
     encoder::Encoder,
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling},
+    train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling, forward_views},
 };
 use serde::{Deserialize, Serialize};
 
@@ -167,7 +167,7 @@ impl Method for LossMethod {
     }
 
     fn objective(&self, model: &LossModel, _: &mut NoMemory, batch: &Batch, progress: Progress) -> Objective {
-        let embedding = model.encoder.forward(batch.concatenated()); // [n, d]
+        let embedding = forward_views(&batch.views, |x| model.encoder.forward(x)); // [n, d]
         // What a miner draws depends on the run and on the step.
         let draw = progress.seed.rotate_left(32) ^ progress.step as u64;
         let loss = self.value(model.head(), embedding.clone(), &repeated_labels(batch), draw);

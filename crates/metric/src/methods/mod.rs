@@ -25,7 +25,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::{Head, HeadConfig},
     init,
-    train::{Batch, Objective},
+    train::{Batch, Objective, forward_views},
 };
 
 /// An encoder and, where the method has one, a projection head that only training uses.
@@ -42,7 +42,7 @@ impl Embedder {
 
     /// Every view of the batch, `[views * n, d]`, the first view first.
     fn embed(&self, batch: &Batch) -> Tensor<2> {
-        let features = self.encoder.forward(batch.concatenated());
+        let features = forward_views(&batch.views, |x| self.encoder.forward(x));
         match &self.projector {
             Some(projector) => projector.forward(features),
             None => features,
