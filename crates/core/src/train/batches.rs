@@ -3,7 +3,10 @@
 use super::{Needs, Sampling, TrainConfig, TrainData, TrainError};
 use crate::data::{DataError, MPerClass, Shape, Shuffled};
 use burn::tensor::{Device, Tensor, TensorData};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::{
+    ops::Range,
+    sync::mpsc::{Receiver, sync_channel},
+};
 
 /// One batch.
 pub struct Batch {
@@ -29,6 +32,18 @@ impl Batch {
     /// All views one below the other, `[views * n, c, h, w]`, the first view first.
     pub fn concatenated(&self) -> Tensor<4> {
         Tensor::cat(self.views.clone(), 0)
+    }
+
+    /// The images `range` alone.
+    ///
+    /// # Panics
+    /// When the batch has fewer images.
+    pub fn part(&self, range: &Range<usize>) -> Self {
+        Self {
+            views: self.views.iter().map(|view| view.clone().narrow(0, range.start, range.len())).collect(),
+            labels: self.labels.get(range.clone()).unwrap_or_default().to_vec(),
+            indices: self.indices[range.clone()].to_vec(),
+        }
     }
 }
 
