@@ -4,11 +4,11 @@ use crate::{
     losses::dcl,
     networks::{Projected, views},
 };
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress},
+    train::{Batch, Embedded, Method, Needs, NoMemory, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -60,12 +60,12 @@ impl Method for Dcl {
         (Projected::new(encoder, &head, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Projected, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        let n = batch.len();
-        // One pass over both views, as in SimCLR.
-        let z = model.forward(batch.concatenated()); // [2n, output]
-        let (a, b) = (z.clone().narrow(0, 0, n), z.clone().narrow(0, n, n));
-        Objective { loss: dcl(a, b, self.temperature), embedding: z }
+    fn objective(&self, model: &Projected, memory: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Projected, NoMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a Projected) -> &'a Encoder {
@@ -78,5 +78,16 @@ impl Method for Dcl {
 
     fn remedy(&self) -> &'static str {
         "the views may have nothing in common: lower `learning_rate` or `temperature`, or crop less"
+    }
+}
+
+impl Staged<Projected, NoMemory> for Dcl {
+    /// One pass over both views, as in SimCLR.
+    fn embed(&self, model: &Projected, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        model.forward_together(views)
+    }
+
+    fn loss(&self, _: &Projected, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+        dcl(batch.outputs[0].clone(), batch.outputs[1].clone(), self.temperature)
     }
 }

@@ -4,11 +4,11 @@ use crate::{
     losses::dclw,
     networks::{Projected, views},
 };
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress},
+    train::{Batch, Embedded, Method, Needs, NoMemory, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -63,12 +63,12 @@ impl Method for Dclw {
         (Projected::new(encoder, &head, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Projected, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        let n = batch.len();
-        // One pass over both views, as in SimCLR.
-        let z = model.forward(batch.concatenated()); // [2n, output]
-        let (a, b) = (z.clone().narrow(0, 0, n), z.clone().narrow(0, n, n));
-        Objective { loss: dclw(a, b, self.temperature, self.sigma), embedding: z }
+    fn objective(&self, model: &Projected, memory: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Projected, NoMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a Projected) -> &'a Encoder {
@@ -81,5 +81,16 @@ impl Method for Dclw {
 
     fn remedy(&self) -> &'static str {
         "the views may have nothing in common: lower `learning_rate` or `temperature`, or crop less"
+    }
+}
+
+impl Staged<Projected, NoMemory> for Dclw {
+    /// One pass over both views, as in SimCLR.
+    fn embed(&self, model: &Projected, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        model.forward_together(views)
+    }
+
+    fn loss(&self, _: &Projected, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+        dclw(batch.outputs[0].clone(), batch.outputs[1].clone(), self.temperature, self.sigma)
     }
 }

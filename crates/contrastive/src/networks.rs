@@ -44,6 +44,13 @@ impl Projected {
         self.projector.forward(self.encoder.forward(x))
     }
 
+    /// All views in one pass, so that batch norm sees them together; `[n, output]` each.
+    pub(crate) fn forward_together(&self, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        let [n, ..] = views[0].dims();
+        let z = self.forward(Tensor::cat(views.to_vec(), 0)); // [views n, output]
+        (0..views.len()).map(|view| z.clone().narrow(0, view * n, n)).collect()
+    }
+
     /// Every view on its own, so that batch norm does not let the views see each other.
     pub(crate) fn forward_each(&self, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
         views.iter().map(|view| self.forward(view.clone())).collect()

@@ -42,7 +42,18 @@ impl Embedder {
 
     /// Every view of the batch, `[views * n, d]`, the first view first.
     fn embed(&self, batch: &Batch) -> Tensor<2> {
-        let features = self.encoder.forward(batch.concatenated());
+        self.forward(batch.concatenated())
+    }
+
+    /// The same view by view, `[n, d]` each.
+    fn embed_views(&self, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        let [n, ..] = views[0].dims();
+        let z = self.forward(Tensor::cat(views.to_vec(), 0)); // [views n, d]
+        (0..views.len()).map(|view| z.clone().narrow(0, view * n, n)).collect()
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<2> {
+        let features = self.encoder.forward(x);
         match &self.projector {
             Some(projector) => projector.forward(features),
             None => features,
