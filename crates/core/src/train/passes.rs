@@ -91,7 +91,7 @@ impl Passes {
             Self::Whole | Self::Parts(1) => Ok(()),
             Self::Parts(0) => setting("accumulate", "at least 1", 0),
             Self::Parts(parts) if compares => Err(PassesError::ComparesBatch { method: name, parts }),
-            Self::Parts(parts) if 2 * parts > batch => {
+            Self::Parts(parts) if parts > batch / 2 => {
                 setting("accumulate", "at most half the batch, as batch norm needs two images", parts)
             }
             Self::Chunks(images @ 0..2) => setting("chunk", "at least 2 images, as batch norm needs two", images),

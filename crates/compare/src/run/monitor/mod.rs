@@ -30,7 +30,7 @@ pub enum MonitorKind {
 }
 
 impl MonitorKind {
-    const ALL: [(&str, Self); 2] = [("knn", Self::Knn), ("linear", Self::Linear)];
+    const ALL: [(&'static str, Self); 2] = [("knn", Self::Knn), ("linear", Self::Linear)];
 
     /// A list as on the command line: names separated by commas.
     pub fn parse_list(list: &str) -> anyhow::Result<Vec<Self>> {
