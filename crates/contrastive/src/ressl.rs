@@ -4,7 +4,10 @@ use crate::{
     losses::ressl,
     networks::{Projected, views},
 };
-use burn::{module::Module, tensor::Device};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
