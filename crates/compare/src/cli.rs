@@ -65,6 +65,15 @@ pub struct RunArgs {
     /// Images a step.
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
+    /// Parts of a batch whose gradients are accumulated: less memory, for methods whose loss does not compare images.
+    #[arg(long, value_name = "N")]
+    pub accumulate: Option<usize>,
+    /// Images held at once by gradient caching: less memory, the same loss over the whole batch.
+    #[arg(long, value_name = "N")]
+    pub chunk: Option<usize>,
+    /// What to read from the encoder after every epoch: `knn`, `linear` or both, separated by a comma.
+    #[arg(long, value_name = "LIST")]
+    pub monitor: Option<String>,
     /// `conv4`, `resnet9`, `resnet18` or `mlp`.
     #[arg(long, value_name = "E")]
     pub encoder: Option<String>,

@@ -190,12 +190,54 @@ fn bad_arguments_are_refused_with_the_way_out() {
         (vec!["run", "--dataset", "iris", "--batch", "16", "--encoder", "conv4"], "--encoder mlp"),
         (vec!["run", "--config", "/nonexistent/config.toml"], "/nonexistent/config.toml"),
         (vec!["run", "--epochs", "0"], "--epochs"),
+        (vec!["run", "--dataset", "digits", "--monitor", "liner"], "did you mean `linear`?"),
+        (
+            vec!["run", "--dataset", "digits", "--methods", "byol,simclr", "--accumulate", "4"],
+            "gradient caching (`chunk`)",
+        ),
+        (vec!["run", "--dataset", "digits", "--methods", "simclr,triplet", "--chunk", "64"], "triplet offers no"),
+        (vec!["run", "--dataset", "digits", "--methods", "byol", "--chunk", "64", "--accumulate", "2"], "choose one"),
         (vec!["report", "/nonexistent"], "/nonexistent"),
         (vec!["sing"], "sing"),
     ] {
         let (code, message) = refused(&args);
         assert_eq!(code, 2, "{args:?}: {message}");
         assert!(message.contains(says), "{args:?}: {message}");
+    }
+}
+
+#[test]
+fn monitors_stand_in_the_row_and_change_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = [None, Some("knn,linear")].map(|monitor| {
+        let out = dir.path().join(monitor.unwrap_or("none"));
+        let mut args = tiny("flex", "simclr,byol", "400", &out);
+        args.extend(monitor.map(|list| ["--monitor", list]).into_iter().flatten());
+        succeeds(&args);
+        report(&out)["rows"].clone()
+    });
+    for (without, with) in rows[0].as_array().unwrap().iter().zip(rows[1].as_array().unwrap()) {
+        assert_eq!((&without["scores"], &without["curve"]), (&with["scores"], &with["curve"]));
+        assert!(without["monitors"].is_null());
+        for name in ["knn.validation", "linear.batches", "linear.validation"] {
+            let values = with["monitors"][name].as_array().unwrap();
+            assert_eq!(values.len(), 2, "{name}");
+            assert!(values.iter().all(|v| (0.0..=1.0).contains(&v.as_f64().unwrap())), "{name}: {values:?}");
+        }
+    }
+}
+
+#[test]
+fn batches_pass_in_chunks_or_parts() {
+    let dir = tempfile::tempdir().unwrap();
+    for (methods, way) in [("simclr,moco,supcon", "--chunk"), ("byol,simsiam", "--accumulate")] {
+        let out = dir.path().join(way);
+        let mut args = tiny("flex", methods, "400", &out);
+        args.extend([way, "4"]);
+        succeeds(&args);
+        let report = report(&out);
+        assert_eq!(report["rows"].as_array().unwrap().len(), methods.split(',').count());
+        assert_eq!(report["budget"]["batch"], 64, "a batch keeps its size");
     }
 }
 

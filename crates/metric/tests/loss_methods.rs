@@ -12,7 +12,7 @@ use nearfar_core::{
     data::{Dataset, Inputs},
     encoder::{Architecture, EncoderConfig},
     optim::OptimizerConfig,
-    train::{Method, Sampling, TrainConfig, TrainData, TrainError, Trained, train},
+    train::{Method, Passes, Sampling, TrainConfig, TrainData, TrainError, Trained, train},
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -43,6 +43,7 @@ fn run_method<M: Method>(method: &M, data: &Dataset, steps: usize) -> Result<Tra
     let augmenter = Augmenter::new(&[Recipe::none()], Normalization::of(&data.inputs), 3).unwrap();
     let train_config = TrainConfig {
         batch: 12,
+        passes: Passes::Whole,
         steps,
         steps_per_epoch: steps.div_ceil(2),
         seed: 3,

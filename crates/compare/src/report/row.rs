@@ -42,6 +42,9 @@ pub struct Row {
     /// Mean training loss of every epoch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub curve: Vec<f64>,
+    /// Accuracies of the online monitors after every epoch, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub monitors: BTreeMap<String, Vec<f64>>,
     /// Intervals of scores that are means over queries, by the score's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub bootstrap: BTreeMap<String, Bootstrap>,

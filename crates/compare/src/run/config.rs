@@ -2,6 +2,7 @@
 
 use super::{
     method::{MethodName, MethodSettings},
+    monitor::MonitorKind,
     views::named_or_written,
 };
 use crate::{
@@ -72,6 +73,12 @@ pub struct Config {
     pub images: usize,
     /// Images a step.
     pub batch: usize,
+    /// Parts of a batch whose gradients are accumulated, for batches larger than memory.
+    pub accumulate: usize,
+    /// Images whose activations are in memory at once, by gradient caching; all of a batch if left out.
+    pub chunk: Option<usize>,
+    /// What is read from the encoder while it trains.
+    pub monitor: Vec<MonitorKind>,
     /// Encoder; chosen by the kind of data if left out.
     pub encoder: Option<EncoderConfig>,
     /// Share of labels that methods may use.
@@ -99,6 +106,9 @@ impl Default for Config {
             epochs: preset.epochs,
             images: preset.images,
             batch: 256,
+            accumulate: 1,
+            chunk: None,
+            monitor: Vec::new(),
             encoder: None,
             labels: 1.0,
             unseen_classes: None,
@@ -182,6 +192,11 @@ impl Config {
         self.epochs = args.epochs.unwrap_or(self.epochs);
         self.images = args.images.unwrap_or(self.images);
         self.batch = args.batch.unwrap_or(self.batch);
+        self.accumulate = args.accumulate.unwrap_or(self.accumulate);
+        self.chunk = args.chunk.or(self.chunk);
+        if let Some(list) = &args.monitor {
+            self.monitor = MonitorKind::parse_list(list)?;
+        }
         self.labels = args.labels.unwrap_or(self.labels);
         let architecture: Option<Architecture> = args.encoder.as_ref().map(|name| name.parse()).transpose()?;
         if architecture.is_some() || args.width.is_some() {
@@ -235,7 +250,9 @@ mod tests {
 
     #[test]
     fn settings_survive_the_file() {
-        let config = Config { views: Some([Recipe::peers(), Recipe::peers()]), ..Config::default() };
+        let views = Some([Recipe::peers(), Recipe::peers()]);
+        let monitor = vec![MonitorKind::Linear, MonitorKind::Knn];
+        let config = Config { views, monitor, chunk: Some(32), ..Config::default() };
         let text = toml::to_string(&config).unwrap();
         assert_eq!(Config::parse(&text).unwrap(), config);
     }

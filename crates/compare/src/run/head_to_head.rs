@@ -6,6 +6,8 @@ use super::{
     figures::Frame,
     memory,
     method::{Base, Deep, DeepVisitor, Linear, MethodName, MethodSettings},
+    monitor::{Monitor, Watched},
+    passes,
     prepare::Prepared,
     progress::{Bar, catch_interrupt, interrupted},
     score::score,
@@ -26,6 +28,7 @@ use nearfar_core::{
     train::{Method, TrainConfig, TrainData, Trained, Warning, train},
 };
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -55,6 +58,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let data = Prepared::new(&config, &methods).map_err(|error| Failure { code: 2, error })?;
     let encoder = data.encoder.init(data.shape, 0, &device).map_err(usage)?;
     data.check_views(&config, &methods, &encoder).map_err(usage)?;
+    passes::check(&config, &methods, data.seen.train.class_names.len()).map_err(usage)?;
     report::check_writable(&out).map_err(usage)?;
     // Pictures of an older run in the same folder belong to no row of this one.
     let mut figures = match args.resume {
@@ -172,13 +176,14 @@ struct Learnt {
     status: Status,
     notes: Vec<String>,
     curve: Vec<f64>,
+    monitors: BTreeMap<String, Vec<f64>>,
     checkpoint: Option<PathBuf>,
 }
 
 impl Learnt {
     fn fixed(features: Features) -> Self {
-        let (notes, curve) = (Vec::new(), Vec::new());
-        Self { features, cost: Cost::default(), status: Status::Ok, notes, curve, checkpoint: None }
+        let (notes, curve, monitors) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self { features, cost: Cost::default(), status: Status::Ok, notes, curve, monitors, checkpoint: None }
     }
 }
 
@@ -212,6 +217,7 @@ impl Runner<'_> {
             notes: learnt.notes,
             checkpoint: learnt.checkpoint.and_then(|p| Some(p.strip_prefix(self.out).ok()?.display().to_string())),
             curve: learnt.curve,
+            monitors: learnt.monitors,
             bootstrap: Default::default(),
         };
         if row.status == Status::Ok {
@@ -297,6 +303,7 @@ impl DeepVisitor for DeepRun<'_> {
         let steps = (images / batch).max(1);
         let train_config = TrainConfig {
             batch,
+            passes: passes::passes(config)?,
             steps,
             steps_per_epoch: steps.div_ceil(config.epochs),
             seed: self.seed,
@@ -304,12 +311,19 @@ impl DeepVisitor for DeepRun<'_> {
             checkpoints: Some(out.join("checkpoints").join(format!("{}-seed{}", method.name(), self.seed))),
         };
         let encoder = self.runner.encoder(self.seed)?;
-        let mut bar = Bar::new(method.name(), steps);
+        let width = data.encoder.features();
+        let watched = Watched {
+            train: dataset,
+            validation: &data.seen.validation,
+            augmenter: self.augmenter,
+            features: width,
+            device,
+        };
+        let mut bar = Bar::new(method.name(), steps, Monitor::new(&config.monitor, watched)?);
         let augmenter = method.augmenter(self.augmenter)?;
         let train_data = TrainData { dataset, augmenter: &augmenter };
-        let width = data.encoder.features();
         let trained = train(method, encoder, width, train_data, &train_config, device, &mut bar)?;
-        drop(bar);
+        let (monitors, notes) = bar.finish().map(Monitor::finish).unwrap_or_default();
         let encoder = Features::Encoder(Box::new(method.encoder(&trained.model).clone()));
         let features = match method.components(&trained.model) {
             None => encoder,
@@ -319,7 +333,9 @@ impl DeepVisitor for DeepRun<'_> {
                 Features::Mahalanobis(Box::new(encoder), metric)
             }
         };
-        Ok(learnt(features, trained, batch))
+        let mut learnt = learnt(features, trained, batch);
+        learnt.notes.extend(notes);
+        Ok(Learnt { monitors, ..learnt })
     }
 }
 
@@ -339,6 +355,7 @@ fn learnt<M>(features: Features, trained: Trained<M>, batch: usize) -> Learnt {
         status: if finished { Status::Ok } else { Status::Stopped },
         notes: warnings.iter().map(Warning::to_string).collect(),
         curve: losses,
+        monitors: BTreeMap::new(),
         checkpoint,
     }
 }

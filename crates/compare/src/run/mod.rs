@@ -7,6 +7,8 @@ mod figures;
 mod head_to_head;
 mod memory;
 mod method;
+mod monitor;
+mod passes;
 mod prepare;
 mod progress;
 mod score;

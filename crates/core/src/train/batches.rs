@@ -4,7 +4,10 @@ use super::{Needs, Sampling, TrainConfig, TrainData, TrainError};
 use crate::data::{DataError, MPerClass, Shape, Shuffled};
 use crate::encoder::Encoder;
 use burn::tensor::{Device, Tensor, TensorData};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::{
+    ops::Range,
+    sync::mpsc::{Receiver, sync_channel},
+};
 
 /// One batch.
 pub struct Batch {
@@ -41,6 +44,18 @@ pub fn forward_views(views: &[Tensor<4>], forward: impl Fn(Tensor<4>) -> Tensor<
     match <[Tensor<2>; 1]>::try_from(parts) {
         Ok([all]) => all,
         Err(parts) => Tensor::cat(parts, 0),
+    }
+
+    /// The images `range` alone.
+    ///
+    /// # Panics
+    /// When the batch has fewer images.
+    pub fn part(&self, range: &Range<usize>) -> Self {
+        Self {
+            views: self.views.iter().map(|view| view.clone().narrow(0, range.start, range.len())).collect(),
+            labels: self.labels.get(range.clone()).unwrap_or_default().to_vec(),
+            indices: self.indices[range.clone()].to_vec(),
+        }
     }
 }
 

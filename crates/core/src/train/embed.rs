@@ -44,6 +44,11 @@ pub fn views(
     parts.into_iter().map(stack).collect()
 }
 
+/// Features of images that are on the device already, `[n, c, h, w]` to `[n, features]`, as in [`embed`].
+pub fn features(encoder: &Encoder, images: &Tensor<4>) -> Matrix {
+    read(encoder.valid().forward(images.clone().inner()))
+}
+
 struct Frozen {
     encoder: Encoder,
     device: Device,
@@ -56,11 +61,14 @@ impl Frozen {
 
     fn features(&self, values: Vec<f32>, n: usize, shape: Shape) -> Matrix {
         let dims = [n, shape.channels, shape.height, shape.width];
-        let features = self.encoder.forward(Tensor::from_data(TensorData::new(values, dims), &self.device));
-        let [rows, cols] = features.dims();
-        let values = features.try_into_vec_as::<f32>().expect("features are f32 and the device is alive");
-        Matrix::new(values, rows, cols).expect("a tensor has as many values as its shape")
+        read(self.encoder.forward(Tensor::from_data(TensorData::new(values, dims), &self.device)))
     }
+}
+
+fn read(features: Tensor<2>) -> Matrix {
+    let [rows, cols] = features.dims();
+    let values = features.try_into_vec_as::<f32>().expect("features are f32 and the device is alive");
+    Matrix::new(values, rows, cols).expect("a tensor has as many values as its shape")
 }
 
 fn stack(parts: Vec<Matrix>) -> Matrix {

@@ -1,4 +1,4 @@
-use super::CheckpointError;
+use super::{CheckpointError, PassesError};
 use crate::{augment::AugmentError, data::DataError, encoder::EncoderError};
 use std::path::PathBuf;
 use thiserror::Error;
@@ -59,4 +59,7 @@ pub enum TrainError {
     /// A setting is out of range.
     #[error(transparent)]
     Optimizer(#[from] crate::optim::OptimizerError),
+    /// The method cannot pass its batches as asked for.
+    #[error(transparent)]
+    Passes(#[from] PassesError),
 }

@@ -8,14 +8,18 @@ mod checkpoint;
 pub mod embed;
 mod error;
 mod health;
+mod passes;
 mod run;
+mod staged;
 
 pub use batches::{Batch, forward_views, view_shapes};
 pub use checkpoint::{CheckpointError, latest};
 
 pub use error::TrainError;
 pub use health::{Health, Pairs, Warning};
+pub use passes::{Passes, PassesError, Step};
 pub use run::{Trained, train};
+pub use staged::{Embedded, Staged};
 
 use crate::{
     augment::{AugmentError, Augmenter, SmallCrops},
@@ -161,6 +165,12 @@ pub trait Method {
     fn compares_batch(&self) -> bool {
         true
     }
+
+    /// The method in stages, where its loss sees the images through embeddings alone: gradient caching
+    /// ([`Passes::Chunks`]) needs them.
+    fn staged(&self) -> Option<&dyn Staged<Self::Model, Self::Memory>> {
+        None
+    }
 }
 
 /// The data of a run.
@@ -177,6 +187,8 @@ pub struct TrainData<'a> {
 pub struct TrainConfig {
     /// Images a step.
     pub batch: usize,
+    /// How they pass through the networks.
+    pub passes: Passes,
     /// Steps in all.
     pub steps: usize,
     /// Steps that are reported, checked and saved together.
@@ -204,7 +216,7 @@ pub struct StepEvent {
 
 /// One epoch's outcome.
 #[derive(Clone, Debug)]
-pub struct EpochEvent {
+pub struct EpochEvent<'a> {
     /// Epochs done, this one included.
     pub epoch: usize,
     /// Mean of the losses read during the epoch.
@@ -213,6 +225,8 @@ pub struct EpochEvent {
     pub health: Health,
     /// Time since the run began.
     pub elapsed: Duration,
+    /// The encoder at its end.
+    pub encoder: &'a Encoder,
 }
 
 /// Hears of a run's progress and may stop it.
@@ -223,10 +237,27 @@ pub trait Observer {
     }
 
     /// After every epoch.
-    fn epoch(&mut self, _event: &EpochEvent) {}
+    fn epoch(&mut self, _event: &EpochEvent<'_>) {}
 
     /// Once for each new kind of trouble.
     fn warning(&mut self, _warning: &Warning) {}
+
+    /// Whether [`batch`](Self::batch) is to be called; on a GPU the loop then waits for every step.
+    fn watches_batches(&self) -> bool {
+        false
+    }
+
+    /// After every step, before [`step`](Self::step): its batch and the encoder that came of it. Time spent here and in
+    /// [`epoch`](Self::epoch) is no training time.
+    fn batch(&mut self, _batch: &Batch, _encoder: &Encoder) {}
+
+    /// What must outlive a stop: part of every checkpoint.
+    fn save(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
+    /// Called before the first step of a run that goes on from a checkpoint, with what was saved there.
+    fn restore(&mut self, _saved: &serde_json::Value) {}
 }
 
 /// An observer that does nothing.

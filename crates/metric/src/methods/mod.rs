@@ -42,7 +42,17 @@ impl Embedder {
 
     /// Every view of the batch, `[views * n, d]`, the first view first.
     fn embed(&self, batch: &Batch) -> Tensor<2> {
-        let features = forward_views(&batch.views, |x| self.encoder.forward(x));
+        self.project(forward_views(&batch.views, |x| self.encoder.forward(x)))
+    }
+
+    /// The same view by view, `[n, d]` each.
+    fn embed_views(&self, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        let [n, ..] = views[0].dims();
+        let z = self.project(forward_views(views, |x| self.encoder.forward(x))); // [views n, d]
+        (0..views.len()).map(|view| z.clone().narrow(0, view * n, n)).collect()
+    }
+
+    fn project(&self, features: Tensor<2>) -> Tensor<2> {
         match &self.projector {
             Some(projector) => projector.forward(features),
             None => features,

@@ -1,13 +1,13 @@
-use super::{Embedder, repeated_labels, tuple_objective};
+use super::{Embedder, tuple_objective};
 use crate::{
     MetricError,
     losses::{PairLoss, SupCon},
 };
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling},
+    train::{Batch, Embedded, Method, Needs, NoMemory, Objective, Progress, Sampling, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -64,12 +64,27 @@ impl Method for SupConMethod {
         (Embedder::new(encoder, projector, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Embedder, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        let distance = self.loss.default_distance();
-        tuple_objective(model.embed(batch), &repeated_labels(batch), distance, |p| self.loss.forward(p, None))
+    fn objective(&self, model: &Embedder, memory: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Embedder, NoMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a Embedder) -> &'a Encoder {
         &model.encoder
+    }
+}
+
+impl Staged<Embedder, NoMemory> for SupConMethod {
+    fn embed(&self, model: &Embedder, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        model.embed_views(views)
+    }
+
+    fn loss(&self, _: &Embedder, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+        let z = Tensor::cat(batch.outputs.clone(), 0); // [views n, d]
+        let labels = batch.labels.repeat(batch.outputs.len());
+        tuple_objective(z, &labels, self.loss.default_distance(), |p| self.loss.forward(p, None)).loss
     }
 }
