@@ -77,7 +77,7 @@ pub struct HybridSettings {
     /// Share of the images of `A-then-B` that A sees, in (0, 1); B sees the others. Default a half, ours: nothing is
     /// known of either method's needs.
     pub pretrain_share: f64,
-    /// Weight of B's loss in `A-with-B`, above 0; A's has 1. Default 1, the plain sum.
+    /// Weight of B's loss in `A-with-B`, above 0; A's has 1. Default 1, the plain sum, as in S4L (Zhai et al. 2019).
     pub weight: f64,
 }
 
