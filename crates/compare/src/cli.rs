@@ -41,7 +41,8 @@ pub struct RunArgs {
     /// Label column of a CSV file; the last one if left out.
     #[arg(long, value_name = "COLUMN")]
     pub label_column: Option<String>,
-    /// Methods, separated by commas, or `all`. `A+B` fits the Mahalanobis learner B on A's frozen features.
+    /// Methods, separated by commas, or `all`. `A+B` fits the Mahalanobis learner B on A's frozen features; `A-then-B`
+    /// trains with the contrastive A, then with B; `A-with-B` with both at once.
     #[arg(long, value_name = "LIST")]
     pub methods: Option<String>,
     /// How much to train: `quick` (minutes on two cores), `standard` or `full`.
@@ -86,6 +87,9 @@ pub struct RunArgs {
     /// Classes never trained on: how many, or their names separated by commas.
     #[arg(long, value_name = "N|LIST")]
     pub unseen_classes: Option<String>,
+    /// Also score encoders trained on with 1 % and with 10 % of the labels; on by default in `standard` and `full`.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub fine_tune: Option<bool>,
     /// Folder of the report, the settings and the checkpoints.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

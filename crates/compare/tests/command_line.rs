@@ -175,10 +175,79 @@ fn ndarray_agrees_with_flex() {
     close(&curves[0], &curves[1]);
 }
 
+/// The same numbers, up to the last digit that reading and writing JSON may cost.
+fn same(a: &Value, b: &Value) {
+    match (a, b) {
+        (Value::Array(a), Value::Array(b)) => {
+            assert_eq!(a.len(), b.len());
+            a.iter().zip(b).for_each(|(a, b)| same(a, b));
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
+            a.values().zip(b.values()).for_each(|(a, b)| same(a, b));
+        }
+        _ => {
+            let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
+            assert!((a - b).abs() <= 1e-12 * a.abs(), "{a} {b}");
+        }
+    }
+}
+
+/// A run that stopped between the two stages of a hybrid, and one that has no trace of it: both end as the whole run.
+#[test]
+fn hybrids_resume_between_their_stages() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = dir.path().join("whole");
+    succeeds(&tiny("flex", "simclr-then-triplet,simclr-with-triplet+lmnn", "400", &whole));
+    let rows = report(&whole)["rows"].clone();
+    let folder = whole.join("checkpoints/simclr-then-triplet-seed0");
+    for stage in ["pre-training", "fine-tuning"] {
+        assert!(folder.join(stage).is_dir(), "{stage}");
+    }
+    for (index, what) in [(0, folder.join("fine-tuning")), (1, whole.join("checkpoints"))] {
+        fs::remove_dir_all(what).unwrap();
+        let mut stopped = report(&whole);
+        stopped["rows"].as_array_mut().unwrap().truncate(index);
+        fs::write(whole.join("report.json"), stopped.to_string()).unwrap();
+        succeeds(&["run", "--resume", whole.to_str().unwrap()]);
+        let again = report(&whole)["rows"].clone();
+        for (a, b) in rows.as_array().unwrap().iter().zip(again.as_array().unwrap()) {
+            assert_eq!((&a["method"], &a["cost"]["steps"]), (&b["method"], &b["cost"]["steps"]));
+            same(&a["curve"], &b["curve"]);
+            same(&a["scores"], &b["scores"]);
+        }
+        assert_eq!(again.as_array().unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn fine_tuning_is_scored_where_there_is_an_encoder() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let mut args = tiny("flex", "pixels,untrained,simclr,simclr+lmnn", "400", &out);
+    args.push("--fine-tune");
+    succeeds(&args);
+    let report = report(&out);
+    for row in report["rows"].as_array().unwrap() {
+        let trainable = ["untrained", "simclr"].contains(&row["method"].as_str().unwrap());
+        for score in ["seen.fine_tune_1", "seen.fine_tune_10", "unseen.fine_tune_1", "unseen.fine_tune_10"] {
+            assert_eq!(row["scores"][format!("transfer.{score}")].is_f64(), trainable, "{score}: {row}");
+        }
+        let noted =
+            row["notes"].as_array().is_some_and(|notes| notes.iter().any(|n| n.to_string().contains("fine_tune")));
+        assert_eq!(noted, !trainable, "{row}");
+        assert!(row["scores"]["transfer.seen.prototypes"].is_f64(), "{row}");
+    }
+    let definitions = fs::read_to_string(out.join("report.md")).unwrap();
+    assert!(definitions.contains("trained on with 10 % of the training labels"));
+}
+
 #[test]
 fn bad_arguments_are_refused_with_the_way_out() {
     for (args, says) in [
         (vec!["run", "--methods", "tripplet"], "did you mean `triplet`?"),
+        (vec!["run", "--methods", "triplet-then-simclr"], "simclr-then-triplet"),
+        (vec!["run", "--methods", "simclr-then-tripplet"], "did you mean `triplet`?"),
         (vec!["run", "--encoder", "conv5"], "did you mean `conv4`?"),
         (vec!["run", "--dataset", "fashion_mnits"], "did you mean `fashion_mnist`?"),
         (vec!["run", "--backend", "wpgu"], "did you mean `wgpu`?"),
@@ -294,7 +363,7 @@ fn a_diverging_method_stops_alone() {
 fn the_list_names_everything() {
     let output = compare(&["list"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    for name in ["triplet", "simsiam", "conv4", "fashion_mnist", "flex", "cuda", "quick"] {
+    for name in ["triplet", "simsiam", "A-then-B", "A-with-B", "conv4", "fashion_mnist", "flex", "cuda", "quick"] {
         assert!(text.contains(name), "{name}: {text}");
     }
 }

@@ -1,6 +1,7 @@
 //! Every setting of a run: presets, command line and `config.toml` end here.
 
 use super::{
+    hybrid::HybridSettings,
     method::{MethodName, MethodSettings},
     monitor::MonitorKind,
     views::named_or_written,
@@ -30,13 +31,15 @@ pub struct Preset {
     pub epochs: usize,
     /// Seeds.
     pub seeds: usize,
+    /// Whether encoders are fine-tuned for scores.
+    pub fine_tune: bool,
 }
 
 /// The presets, smallest first.
 pub const PRESETS: [Preset; 3] = [
-    Preset { name: "quick", images: 4_000, epochs: 6, seeds: 1 },
-    Preset { name: "standard", images: 10_000, epochs: 10, seeds: 3 },
-    Preset { name: "full", images: usize::MAX, epochs: 100, seeds: 5 },
+    Preset { name: "quick", images: 4_000, epochs: 6, seeds: 1, fine_tune: false },
+    Preset { name: "standard", images: 10_000, epochs: 10, seeds: 3, fine_tune: true },
+    Preset { name: "full", images: usize::MAX, epochs: 100, seeds: 5, fine_tune: true },
 ];
 
 /// Classes that are never trained on.
@@ -85,9 +88,13 @@ pub struct Config {
     pub labels: f64,
     /// Unseen classes; three in ten if left out.
     pub unseen_classes: Option<UnseenClasses>,
+    /// Whether encoders are scored after training on with 1 % and with 10 % of the labels as well.
+    pub fine_tune: bool,
     /// The augmented views, the same for every method, written out or by name; chosen by the kind of data if left out.
     #[serde(deserialize_with = "named_or_written")]
     pub views: Option<[Recipe; 2]>,
+    /// How hybrids of two methods train.
+    pub hybrid: HybridSettings,
     /// The methods' own settings.
     pub method: MethodSettings,
 }
@@ -112,7 +119,9 @@ impl Default for Config {
             encoder: None,
             labels: 1.0,
             unseen_classes: None,
+            fine_tune: preset.fine_tune,
             views: None,
+            hybrid: HybridSettings::default(),
             method: MethodSettings::default(),
         }
     }
@@ -174,6 +183,7 @@ impl Config {
             self.seeds = preset.seeds;
             self.epochs = preset.epochs;
             self.images = if preset.images == usize::MAX { 0 } else { preset.images };
+            self.fine_tune = preset.fine_tune;
         }
         if let Some(dataset) = &args.dataset {
             self.dataset.clone_from(dataset);
@@ -198,6 +208,7 @@ impl Config {
             self.monitor = MonitorKind::parse_list(list)?;
         }
         self.labels = args.labels.unwrap_or(self.labels);
+        self.fine_tune = args.fine_tune.unwrap_or(self.fine_tune);
         let architecture: Option<Architecture> = args.encoder.as_ref().map(|name| name.parse()).transpose()?;
         if architecture.is_some() || args.width.is_some() {
             let old = self.encoder.unwrap_or(EncoderConfig { architecture: Architecture::Conv4, width: 64 });
@@ -240,6 +251,7 @@ impl Config {
                 recipe.validate().context("views")?;
             }
         }
+        self.hybrid.validate()?;
         self.method.validate(&self.method_names()?)
     }
 }
@@ -265,6 +277,9 @@ mod tests {
         let failure = Config::from_args(&args).unwrap_err();
         assert_eq!(failure.code, 2);
         assert!(failure.error.to_string().contains("--labels"));
+        assert!(Config::parse("[hybrid]\nshare = 0.5").is_err());
+        let config = Config::parse("[hybrid]\npretrain_share = 1.5").unwrap();
+        assert!(config.validate().unwrap_err().to_string().contains("hybrid.pretrain_share"));
         let args = RunArgs { preset: Some("quik".into()), ..RunArgs::default() };
         assert!(Config::from_args(&args).unwrap_err().error.to_string().contains("did you mean `quick`?"));
     }
@@ -297,5 +312,8 @@ mod tests {
         let args = RunArgs { preset: Some("standard".into()), epochs: Some(2), ..RunArgs::default() };
         let config = Config::from_args(&args).unwrap();
         assert_eq!((config.epochs, config.images, config.seeds), (2, 10_000, 3));
+        assert!(config.fine_tune && !Config::default().fine_tune);
+        let args = RunArgs { fine_tune: Some(false), ..args };
+        assert!(!Config::from_args(&args).unwrap().fine_tune);
     }
 }

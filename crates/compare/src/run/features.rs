@@ -32,6 +32,15 @@ impl Features {
         }
     }
 
+    /// The encoder beneath, if there is one.
+    pub fn encoder(&self) -> Option<&Encoder> {
+        match self {
+            Self::Pixels | Self::Pca(_) => None,
+            Self::Encoder(encoder) => Some(encoder),
+            Self::Mahalanobis(base, _) => base.encoder(),
+        }
+    }
+
     /// How two features are compared: by cosine, but by the learnt distance where there is one.
     pub fn distance(&self) -> Distance {
         match self {

@@ -4,6 +4,9 @@ use super::{
     config::Config,
     features::Features,
     figures::Frame,
+    fine_tune::fine_tune,
+    hybrid::{Combination, Hybrid, Stage},
+    joint::Joint,
     memory,
     method::{Base, Deep, DeepVisitor, Linear, MethodName, MethodSettings},
     monitor::{Monitor, Watched},
@@ -17,7 +20,7 @@ use crate::{
     failure::{Failure, failed, usage},
     report::{self, Budget, Cost, DatasetInfo, Figures, MethodFigures, Paradigm, Report, Row, Status, axis, terminal},
 };
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use burn::tensor::Device;
 use metric::mahalanobis::{Keep, Mahalanobis, MahalanobisError, Pca};
 use nearfar_core::{
@@ -185,6 +188,17 @@ impl Learnt {
         let (notes, curve, monitors) = (Vec::new(), Vec::new(), BTreeMap::new());
         Self { features, cost: Cost::default(), status: Status::Ok, notes, curve, monitors, checkpoint: None }
     }
+
+    /// These features, at the cost of what came `before` as well. The curve stays: two losses have no common scale.
+    fn after(mut self, before: Cost, notes: Vec<String>) -> Self {
+        let cost = &mut self.cost;
+        cost.train_seconds += before.train_seconds;
+        cost.steps += before.steps;
+        cost.images_seen += before.images_seen;
+        cost.images_per_second = cost.images_seen as f64 / cost.train_seconds.max(1e-9);
+        self.notes = [notes, self.notes].concat();
+        self
+    }
 }
 
 impl Runner<'_> {
@@ -222,7 +236,13 @@ impl Runner<'_> {
         };
         if row.status == Status::Ok {
             let frame = (seed == self.config.seed).then(|| Frame::new(&self.data.seen.test)).transpose()?;
-            let scores = score(&learnt.features, self.data, &augmenter, &self.device, seed, frame.as_ref())?;
+            let mut scores = score(&learnt.features, self.data, &augmenter, &self.device, seed, frame.as_ref())?;
+            if self.config.fine_tune {
+                match learnt.features.encoder().filter(|_| method.metric.is_none()) {
+                    Some(encoder) => fine_tune(encoder, self.data, &augmenter, &self.device, seed, &mut scores)?,
+                    None => scores.notes.push("fine_tune: frozen features are not trained on".into()),
+                }
+            }
             row.scores = scores.values;
             row.bootstrap = scores.bootstrap;
             row.notes.extend(scores.notes);
@@ -245,7 +265,8 @@ impl Runner<'_> {
                 Ok(learnt)
             }
             Base::Untrained => Ok(Learnt::fixed(Features::Encoder(Box::new(self.encoder(seed)?)))),
-            Base::Deep(deep) => self.deep(deep, method, seed, augmenter),
+            Base::Deep(deep) => self.deep(deep, seed, augmenter),
+            Base::Hybrid(hybrid) => self.hybrid(hybrid, seed, augmenter),
         }
     }
 
@@ -272,22 +293,83 @@ impl Runner<'_> {
         Ok(self.data.encoder.init(self.data.shape, seed, &self.device)?)
     }
 
-    fn deep(&self, deep: Deep, method: MethodName, seed: u64, augmenter: &Augmenter) -> anyhow::Result<Learnt> {
-        let run =
-            DeepRun { runner: self, labels: MethodName { metric: None, ..method }.needs_labels(), seed, augmenter };
+    /// The methods' settings, with what comes from the data.
+    fn settings(&self) -> MethodSettings {
         let classes = self.data.seen.train.class_names.len();
         let mut settings = MethodSettings { classes, ..self.config.method.clone() };
         settings.supervised.settings.classes = classes;
-        settings.visit(deep, run)?
+        settings
+    }
+
+    /// What every method may spend.
+    fn budget(&self) -> Stage {
+        let Config { batch, epochs, .. } = *self.config;
+        Stage { images: self.data.seen.train.len() / batch * batch * epochs, epochs }
+    }
+
+    fn deep(&self, deep: Deep, seed: u64, augmenter: &Augmenter) -> anyhow::Result<Learnt> {
+        let run = DeepRun {
+            runner: self,
+            name: deep.name().to_owned(),
+            folder: format!("{}-seed{seed}", deep.name()).into(),
+            labels: deep.needs_labels(),
+            seed,
+            augmenter,
+            stage: self.budget(),
+            encoder: self.encoder(seed)?,
+        };
+        self.settings().visit(deep, run)?
+    }
+
+    /// Two methods on one encoder, with the budget of one.
+    fn hybrid(&self, hybrid: Hybrid, seed: u64, augmenter: &Augmenter) -> anyhow::Result<Learnt> {
+        let (settings, ways) = (self.settings(), self.config.hybrid);
+        let folder = PathBuf::from(format!("{hybrid}-seed{seed}"));
+        let run = |part: &str, labels, stage, encoder| DeepRun {
+            runner: self,
+            name: hybrid.to_string(),
+            folder: folder.join(part),
+            labels,
+            seed,
+            augmenter,
+            stage,
+            encoder,
+        };
+        match hybrid.combination {
+            Combination::With => {
+                let ((first, optimizer), (second, _)) = (settings.any(hybrid.first)?, settings.any(hybrid.second)?);
+                let joint = Joint { first, second, weight: ways.weight };
+                run("", true, self.budget(), self.encoder(seed)?).visit(&joint, optimizer)
+            }
+            Combination::Then => {
+                let [before, after] = ways.stages(self.budget(), self.config.batch);
+                let first = run("pre-training", hybrid.first.needs_labels(), before, self.encoder(seed)?);
+                let first = settings.visit(hybrid.first, first)??;
+                if first.status != Status::Ok {
+                    return Ok(first);
+                }
+                let encoder = first.features.encoder().cloned().context("pre-training left no encoder")?;
+                let second = run("fine-tuning", hybrid.second.needs_labels(), after, encoder);
+                Ok(settings.visit(hybrid.second, second)??.after(first.cost, first.notes))
+            }
+        }
     }
 }
 
 /// One training run.
 struct DeepRun<'a> {
     runner: &'a Runner<'a>,
+    /// What progress is shown under.
+    name: String,
+    /// Where checkpoints go, below their common folder.
+    folder: PathBuf,
+    /// Whether it sees the images whose labels may be used, or all of them.
     labels: bool,
     seed: u64,
     augmenter: &'a Augmenter,
+    stage: Stage,
+    /// Where it starts.
+    encoder: Encoder,
 }
 
 impl DeepVisitor for DeepRun<'_> {
@@ -298,19 +380,17 @@ impl DeepVisitor for DeepRun<'_> {
         let Runner { config, data, device, out } = self.runner;
         // Every method sees as many images; one with few labels sees those more often.
         let dataset = if self.labels { &data.labelled } else { &data.seen.train };
-        let images = data.seen.train.len() / config.batch * config.batch * config.epochs;
         let batch = config.batch.min(dataset.len());
-        let steps = (images / batch).max(1);
+        let steps = (self.stage.images / batch).max(1);
         let train_config = TrainConfig {
             batch,
             passes: passes::passes(config)?,
             steps,
-            steps_per_epoch: steps.div_ceil(config.epochs),
+            steps_per_epoch: steps.div_ceil(self.stage.epochs),
             seed: self.seed,
             optimizer: optimizer.clone(),
-            checkpoints: Some(out.join("checkpoints").join(format!("{}-seed{}", method.name(), self.seed))),
+            checkpoints: Some(out.join("checkpoints").join(&self.folder)),
         };
-        let encoder = self.runner.encoder(self.seed)?;
         let width = data.encoder.features();
         let watched = Watched {
             train: dataset,
@@ -319,10 +399,10 @@ impl DeepVisitor for DeepRun<'_> {
             features: width,
             device,
         };
-        let mut bar = Bar::new(method.name(), steps, Monitor::new(&config.monitor, watched)?);
+        let mut bar = Bar::new(&self.name, steps, Monitor::new(&config.monitor, watched)?);
         let augmenter = method.augmenter(self.augmenter)?;
         let train_data = TrainData { dataset, augmenter: &augmenter };
-        let trained = train(method, encoder, width, train_data, &train_config, device, &mut bar)?;
+        let trained = train(method, self.encoder, width, train_data, &train_config, device, &mut bar)?;
         let (monitors, notes) = bar.finish().map(Monitor::finish).unwrap_or_default();
         let encoder = Features::Encoder(Box::new(method.encoder(&trained.model).clone()));
         let features = match method.components(&trained.model) {

@@ -7,13 +7,13 @@ use contrastive::{
 };
 use metric::{
     mahalanobis::{Covariance, Itml, Learner, Lfda, Lmnn, Lsml, Mlkr, Mmc, Nca, Rca, Scml, Sdml},
-    methods::{DeepMahalanobis, LossSettings, LossTraining, Siamese, SupConMethod, TripletMethod},
+    methods::{DeepMahalanobis, LossMethod, LossSettings, LossTraining, Siamese, SupConMethod, TripletMethod},
 };
 use nearfar_core::{backend::did_you_mean, optim::OptimizerConfig, train::Method};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use super::baseline::Supervised;
+use super::{any_method::any_method, baseline::Supervised, hybrid::Hybrid};
 
 /// Declares everything that is said once a method: its variant of [`Deep`], its name in lists and in `config.toml`, its
 /// settings, its learning rate, its line in the listing, which begins with its family; and below, the learners of
@@ -71,6 +71,19 @@ macro_rules! method_table {
                 })
             }
 
+            /// The method `deep` as a value of the one type for all, and its optimiser's settings.
+            pub fn any(&self, deep: Deep) -> anyhow::Result<(AnyMethod, &OptimizerConfig)> {
+                Ok(match deep {
+                    $(Deep::$variant => {
+                        (AnyMethod::$variant(Clone::clone(&self.$name.settings)), &self.$name.optimizer)
+                    })*
+                    Deep::Loss(place) => {
+                        let tuned = self.loss(place)?;
+                        (AnyMethod::Loss(tuned.settings.clone().method(self.classes)?), &tuned.optimizer)
+                    }
+                })
+            }
+
             fn validate_deep(&self, deep: Deep) -> anyhow::Result<()> {
                 match deep {
                     $(Deep::$variant => {
@@ -86,6 +99,8 @@ macro_rules! method_table {
                 Ok(())
             }
         }
+
+        any_method! { $($variant: $settings,)* Loss: LossMethod, }
     };
 }
 
@@ -178,6 +193,20 @@ pub enum Base {
     Untrained,
     /// A trained encoder.
     Deep(Deep),
+    /// An encoder that two methods trained.
+    Hybrid(Hybrid),
+}
+
+impl Base {
+    /// The methods that train.
+    pub fn trained(self) -> impl Iterator<Item = Deep> {
+        let (first, second) = match self {
+            Self::Pixels | Self::Pca | Self::Untrained => (None, None),
+            Self::Deep(deep) => (Some(deep), None),
+            Self::Hybrid(hybrid) => (Some(hybrid.first), Some(hybrid.second)),
+        };
+        first.into_iter().chain(second)
+    }
 }
 
 /// A row of the table: features, and perhaps a Mahalanobis metric learnt on them.
@@ -203,6 +232,31 @@ fn bases() -> impl Iterator<Item = (&'static str, Base, &'static str)> {
         .into_iter()
         .chain(DEEP.iter().map(|&(name, deep, line)| (name, Base::Deep(deep), line)))
         .chain(losses.map(|(place, &(name, line))| (name, Base::Deep(Deep::Loss(place)), line)))
+}
+
+impl Deep {
+    /// The method of that name.
+    pub fn find(name: &str) -> Option<Self> {
+        bases().find_map(|(known, base, _)| match base {
+            Base::Deep(deep) if known == name => Some(deep),
+            _ => None,
+        })
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        bases().find(|(_, base, _)| *base == Base::Deep(self)).map_or("", |(name, ..)| name)
+    }
+
+    /// metric, contrastive or baseline.
+    pub fn family(self) -> &'static str {
+        MethodName { base: Base::Deep(self), metric: None }.paradigm()
+    }
+
+    /// Whether it trains on labels.
+    pub fn needs_labels(self) -> bool {
+        MethodName { base: Base::Deep(self), metric: None }.needs_labels()
+    }
 }
 
 /// Mahalanobis learners: alone they stand on principal components.
@@ -235,7 +289,7 @@ impl MethodName {
     pub fn paradigm(self) -> &'static str {
         match (self.base, self.metric) {
             (Base::Pca, Some(_)) => "metric",
-            (_, Some(_)) => "hybrid",
+            (_, Some(_)) | (Base::Hybrid(_), None) => "hybrid",
             (Base::Deep(Deep::Loss(_)), None) => "metric",
             // The line of a method begins with its family.
             (base, None) => bases()
@@ -248,11 +302,11 @@ impl MethodName {
     /// Whether training uses labels.
     pub fn needs_labels(self) -> bool {
         let deep = Base::Deep(Deep::Supervised) == self.base;
-        self.metric.is_some() || deep || self.paradigm() == "metric"
+        self.metric.is_some() || deep || ["metric", "hybrid"].contains(&self.paradigm())
     }
 
     /// A list as on the command line: names separated by commas, `all` for the standard set.
-    pub fn parse_list(list: &str) -> Result<Vec<Self>, UnknownMethod> {
+    pub fn parse_list(list: &str) -> Result<Vec<Self>, NameError> {
         let mut methods: Vec<Self> = Vec::new();
         for name in list.split(',').map(str::trim).filter(|n| !n.is_empty()) {
             let names = if name == "all" { Self::ALL } else { name };
@@ -263,15 +317,22 @@ impl MethodName {
                 }
             }
         }
-        if methods.is_empty() { Err(UnknownMethod { name: list.to_owned(), hint: String::new() }) } else { Ok(methods) }
+        if methods.is_empty() {
+            Err(NameError::Unknown { name: list.to_owned(), hint: String::new() })
+        } else {
+            Ok(methods)
+        }
     }
 }
 
 impl fmt::Display for MethodName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let base = bases().find(|(_, base, _)| *base == self.base).map_or("", |(name, ..)| name);
+        let base = match self.base {
+            Base::Hybrid(hybrid) => hybrid.to_string(),
+            _ => bases().find(|(_, base, _)| *base == self.base).map_or("", |(name, ..)| name).to_owned(),
+        };
         match self.metric {
-            None => f.write_str(base),
+            None => f.write_str(&base),
             Some(metric) => {
                 let metric = METRICS.iter().find(|(_, m, _)| *m == metric).map_or("", |(name, ..)| name);
                 if self.base == Base::Pca { f.write_str(metric) } else { write!(f, "{base}+{metric}") }
@@ -280,30 +341,53 @@ impl fmt::Display for MethodName {
     }
 }
 
-/// A method that does not exist.
+/// A name that stands for no method.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown method `{name}`{hint}; `compare list` names them all")]
-pub struct UnknownMethod {
-    name: String,
-    hint: String,
+pub enum NameError {
+    /// There is none of that name.
+    #[error("unknown method `{name}`{hint}; `compare list` names them all")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The nearest known name, as a sentence part.
+        hint: String,
+    },
+    /// Two methods that do not go together.
+    #[error(
+        "`{name}` is no hybrid: the first method must be contrastive and the second train an encoder with labels, for \
+         example simclr-then-triplet or simclr-with-supervised; a Mahalanobis learner stands on frozen features: \
+         simclr+lmnn"
+    )]
+    Hybrid {
+        /// What was asked for.
+        name: String,
+    },
+}
+
+impl NameError {
+    /// With the nearest name that there is.
+    pub fn unknown(name: &str) -> Self {
+        let hint = did_you_mean(name, MethodName::listing().map(|(name, _)| name));
+        Self::Unknown { name: name.to_owned(), hint }
+    }
 }
 
 impl FromStr for MethodName {
-    type Err = UnknownMethod;
+    type Err = NameError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let metric = |part: &str| METRICS.iter().find(|(n, ..)| *n == part).map(|(_, m, _)| *m);
-        let base = |part: &str| bases().find(|(n, ..)| *n == part).map(|(_, b, _)| b);
-        let unknown = |part: &str| UnknownMethod {
-            name: part.to_owned(),
-            hint: did_you_mean(part, Self::listing().map(|(name, _)| name)),
+        let base = |part: &str| match bases().find(|(n, ..)| *n == part) {
+            Some((_, base, _)) => Ok(Some(base)),
+            None => Hybrid::parse(part).transpose().map(|hybrid| hybrid.map(Base::Hybrid)),
         };
+        let unknown = NameError::unknown;
         match name.split_once('+') {
             Some((left, right)) => Ok(Self {
-                base: base(left).ok_or_else(|| unknown(left))?,
+                base: base(left)?.ok_or_else(|| unknown(left))?,
                 metric: Some(metric(right).ok_or_else(|| unknown(right))?),
             }),
-            None => match (base(name), metric(name)) {
+            None => match (base(name)?, metric(name)) {
                 (Some(base), _) => Ok(Self { base, metric: None }),
                 (None, Some(metric)) => Ok(Self { base: Base::Pca, metric: Some(metric) }),
                 (None, None) => Err(unknown(name)),
@@ -375,8 +459,9 @@ impl MethodSettings {
     /// Checks every setting of the methods that will run.
     pub fn validate(&self, methods: &[MethodName]) -> anyhow::Result<()> {
         for method in methods {
-            let Base::Deep(deep) = method.base else { continue };
-            self.validate_deep(deep).with_context(|| format!("settings of {method}"))?;
+            for deep in method.base.trained() {
+                self.validate_deep(deep).with_context(|| format!("settings of {}", deep.name()))?;
+            }
         }
         Ok(())
     }

@@ -1,10 +1,14 @@
 //! The head-to-head: prepare the data, train every method, score it, report.
 
+mod any_method;
 mod baseline;
 mod config;
 mod features;
 mod figures;
+mod fine_tune;
 mod head_to_head;
+mod hybrid;
+mod joint;
 mod memory;
 mod method;
 mod monitor;
@@ -17,6 +21,7 @@ mod views;
 
 pub use config::PRESETS;
 pub use head_to_head::{rewrite_report, run};
+pub use hybrid::Hybrid;
 pub use method::MethodName;
 
 use std::path::PathBuf;

@@ -2,6 +2,7 @@
 
 use super::{
     config::Config,
+    hybrid::Combination,
     method::{Base, DeepVisitor, MethodName, MethodSettings},
 };
 use anyhow::{bail, ensure};
@@ -26,9 +27,16 @@ pub fn check(config: &Config, methods: &[MethodName], classes: usize) -> anyhow:
     let settings = MethodSettings { classes, ..config.method.clone() };
     let mut refused: Vec<String> = Vec::new();
     for method in methods {
-        let Base::Deep(deep) = method.base else { continue };
-        if let Err(error) = settings.visit(deep, Check { passes, batch: config.batch })? {
-            refused.push(error.to_string());
+        if let Base::Hybrid(hybrid) = method.base
+            && hybrid.combination == Combination::With
+            && config.chunk.is_some()
+        {
+            refused.push(format!("{method} trains two methods at once, for which there is no gradient caching (`chunk`)"));
+        }
+        for deep in method.base.trained() {
+            if let Err(error) = settings.visit(deep, Check { passes, batch: config.batch })? {
+                refused.push(error.to_string());
+            }
         }
     }
     refused.dedup();

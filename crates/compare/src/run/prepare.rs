@@ -133,9 +133,10 @@ impl Prepared {
         let settings = MethodSettings { classes: self.seen.train.class_names.len(), ..config.method.clone() };
         let shared = self.augmenter(config.seed)?;
         for method in methods {
-            let Base::Deep(deep) = method.base else { continue };
-            let fit = ViewsFit { data: &self.seen.train, shared: &shared, encoder };
-            settings.visit(deep, fit)?.with_context(|| format!("views of {method}"))?;
+            for deep in method.base.trained() {
+                let fit = ViewsFit { data: &self.seen.train, shared: &shared, encoder };
+                settings.visit(deep, fit)?.with_context(|| format!("views of {method}"))?;
+            }
         }
         Ok(())
     }

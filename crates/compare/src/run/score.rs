@@ -10,8 +10,8 @@ use burn::tensor::Device;
 use nearfar_core::{augment::Augmenter, data::Dataset, matrix::Matrix, train::embed};
 use nearfar_eval::{
     Distance, EvalError, FewShotConfig, KMeansConfig, KnnConfig, PerQuery, ProbeConfig, alignment, clustering,
-    effective_rank, few_shot, knn, linear_probe, retrieval_per_query, rho_spectrum, stats, std_of_normalized,
-    uniformity, verification,
+    effective_rank, few_shot, knn, linear_probe, prototypes, retrieval_per_query, rho_spectrum, stats,
+    std_of_normalized, uniformity, verification,
 };
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ pub struct Scores {
 }
 
 impl Scores {
-    fn add(&mut self, name: String, value: f64) {
+    pub(super) fn add(&mut self, name: String, value: f64) {
         if value.is_finite() {
             self.values.insert(name, value);
         } else {
@@ -168,6 +168,9 @@ fn transfer(scores: &mut Scores, place: &str, [train, validation, test]: [&Label
     let config = KnnConfig { k: config.k.min(train.labels.len()), ..config };
     scores.add_all("kNN", knn(train.pair(), test.pair(), &config), |s, k| {
         s.add(format!("transfer.{place}.knn"), k.accuracy)
+    });
+    scores.add_all("prototypes", prototypes(train.pair(), test.pair()), |s, p| {
+        s.add(format!("transfer.{place}.prototypes"), p.accuracy);
     });
     for shots in [1, 5] {
         let config = FewShotConfig { shots, seed, ..FewShotConfig::default() };
