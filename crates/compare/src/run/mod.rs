@@ -2,6 +2,8 @@
 
 mod baseline;
 mod config;
+mod embed;
+mod encoder_file;
 mod features;
 mod figures;
 mod head_to_head;
@@ -9,12 +11,16 @@ mod memory;
 mod method;
 mod prepare;
 mod progress;
+mod query;
 mod score;
 mod thumbnails;
+mod vectors;
 
 pub use config::PRESETS;
+pub use embed::embed;
 pub use head_to_head::{rewrite_report, run};
 pub use method::MethodName;
+pub use query::query;
 
 use std::path::PathBuf;
 
