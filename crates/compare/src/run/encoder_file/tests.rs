@@ -3,11 +3,16 @@ use burn::tensor::Device;
 use metric::mahalanobis::{Keep, Mahalanobis, Pca};
 use nearfar_core::{
     augment::Augmenter,
+    backend::Backend,
     data::{Dataset, Inputs},
     encoder::Architecture,
 };
 
 const CONFIG: EncoderConfig = EncoderConfig { architecture: Architecture::Conv4, width: 6 };
+
+fn device() -> Device {
+    Backend::Flex.open().unwrap().1
+}
 
 fn images() -> Dataset {
     let pixels: Vec<u8> = (0..20 * 64u32).map(|i| (i * i % 251) as u8).collect();
@@ -31,7 +36,7 @@ fn about(features: &Features) -> About {
 
 fn encoder() -> Features {
     let shape = images().shape();
-    Features::Encoder(Box::new(CONFIG.init(shape, 5, &Device::flex().autodiff()).unwrap()))
+    Features::Encoder(Box::new(CONFIG.init(shape, 5, &device().autodiff()).unwrap()))
 }
 
 fn map(inputs: usize, outputs: usize) -> Mahalanobis {
@@ -62,9 +67,9 @@ fn every_kind_of_row_computes_the_same_features_again() {
     for features in every_kind() {
         let about = about(&features);
         let bytes = encode(&about, &features, &normalization).unwrap();
-        let model = Model::decode(&bytes, &Device::flex()).unwrap_or_else(|t| panic!("{}", t.at(Path::new("f"))));
+        let model = Model::decode(&bytes, &device()).unwrap_or_else(|t| panic!("{}", t.at(Path::new("f"))));
         assert_eq!(model.about, about);
-        let expected = features.of(&data, &augmenter, &Device::flex()).unwrap();
+        let expected = features.of(&data, &augmenter, &device()).unwrap();
         assert_eq!(model.embed(&data, 256).unwrap(), expected, "{about:?}");
         let few = model.embed(&data, 3).unwrap();
         let close =
@@ -80,7 +85,7 @@ fn trouble_is_named_with_the_file() {
     let normalization = Normalization::of(&images().inputs);
     let error = |bytes: &[u8]| {
         fs::write(&path, bytes).unwrap();
-        let error = Model::read(&path, &Device::flex()).err().unwrap().to_string();
+        let error = Model::read(&path, &device()).err().unwrap().to_string();
         assert!(error.contains("m-seed0.safetensors"), "{error}");
         error
     };
@@ -104,8 +109,8 @@ fn trouble_is_named_with_the_file() {
     weights.insert_f32("x", &[1], &[0.0]);
     assert!(error(&weights.to_bytes().unwrap()).contains("it names no format"));
 
-    let message = Model::read(dir.path(), &Device::flex()).err().unwrap().to_string();
+    let message = Model::read(dir.path(), &device()).err().unwrap().to_string();
     assert!(message.contains("is a folder") && message.contains("m-seed0.safetensors"), "{message}");
-    let message = Model::read(&dir.path().join("none"), &Device::flex()).err().unwrap().to_string();
+    let message = Model::read(&dir.path().join("none"), &device()).err().unwrap().to_string();
     assert!(message.contains("cannot read the encoder") && message.contains("compare run"), "{message}");
 }
