@@ -30,6 +30,10 @@ pub enum Command {
     List,
     /// Write a report again from its report.json, or one report over several runs.
     Report(ReportArgs),
+    /// Features of other data by an encoder that a run has trained, as a NumPy or Parquet file.
+    Embed(EmbedArgs),
+    /// The nearest items of a gallery for every query, by an encoder that a run has trained.
+    Query(QueryArgs),
 }
 
 /// Arguments of `run`. What is left out comes from the preset.
@@ -109,5 +113,55 @@ pub struct ReportArgs {
     pub dirs: Vec<PathBuf>,
     /// Where the joint report goes; needed for several runs, the run's own folder for one.
     #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// Which encoder computes features, and how: common to `embed` and `query`.
+#[derive(Debug, Clone, Args)]
+pub struct EncoderArgs {
+    /// The encoder of a row: `encoders/METHOD-seedN.safetensors` in the folder of a run.
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: PathBuf,
+    /// `auto`, `wgpu`, `ndarray`, `flex` or `cuda`.
+    #[arg(long, value_name = "B", default_value = "auto")]
+    pub backend: String,
+    /// Items in one forward pass; fewer need less memory.
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub batch: usize,
+    /// Label column of CSV files; the last one if left out, or none where there is no column more than the encoder takes.
+    #[arg(long, value_name = "COLUMN")]
+    pub label_column: Option<String>,
+}
+
+/// Arguments of `embed`.
+#[derive(Debug, Clone, Args)]
+pub struct EmbedArgs {
+    #[command(flatten)]
+    pub encoder: EncoderArgs,
+    /// What to embed: an image, a folder of images (with or without class folders), IDX, CIFAR binary, a CSV file, or
+    /// the name of a data set that ships.
+    #[arg(long, value_name = "NAME|PATH")]
+    pub input: String,
+    /// File of the features: `.npy`, with paths and labels in FILE.npy.csv, or `.parquet`.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// Arguments of `query`.
+#[derive(Debug, Clone, Args)]
+pub struct QueryArgs {
+    #[command(flatten)]
+    pub encoder: EncoderArgs,
+    /// Where to search: as `embed --input`.
+    #[arg(long, value_name = "NAME|PATH")]
+    pub gallery: String,
+    /// What to search for: as `embed --input`.
+    #[arg(long, value_name = "NAME|PATH")]
+    pub query: String,
+    /// Neighbours of each query.
+    #[arg(long, value_name = "K", default_value_t = 10)]
+    pub top: usize,
+    /// Write the answers too: `.html` (a page with thumbnails) or `.json`.
+    #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }

@@ -46,5 +46,7 @@ fn dispatch(command: cli::Command) -> Result<(), Failure> {
             Ok(())
         }
         cli::Command::Report(args) => run::rewrite_report(&args.dirs, args.out.as_deref()),
+        cli::Command::Embed(args) => run::embed(&args),
+        cli::Command::Query(args) => run::query(&args),
     }
 }

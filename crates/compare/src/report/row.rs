@@ -36,7 +36,8 @@ pub struct Row {
     /// Warnings, and the reasons for scores that are absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// The trained encoder, relative to the report.
+    /// File of what its features are computed with, for `compare embed`, relative to the report; of a row that was
+    /// stopped, the folder that training goes on from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<String>,
     /// Mean training loss of every epoch.

@@ -173,7 +173,7 @@ fn wrap(text: &str, indent: &str, style: Style) -> String {
 }
 
 /// Names come from folders and files: control characters in them must not reach the terminal.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     config::Config,
+    encoder_file,
     features::Features,
     figures::Frame,
     fine_tune::fine_tune,
@@ -235,6 +236,7 @@ impl Runner<'_> {
             bootstrap: Default::default(),
         };
         if row.status == Status::Ok {
+            row.checkpoint = Some(encoder_file::write(&learnt.features, &row.method, seed, self.data, self.out)?);
             let frame = (seed == self.config.seed).then(|| Frame::new(&self.data.seen.test)).transpose()?;
             let mut scores = score(&learnt.features, self.data, &augmenter, &self.device, seed, frame.as_ref())?;
             if self.config.fine_tune {

@@ -3,6 +3,8 @@
 mod any_method;
 mod baseline;
 mod config;
+mod embed;
+mod encoder_file;
 mod features;
 mod figures;
 mod fine_tune;
@@ -15,14 +17,18 @@ mod monitor;
 mod passes;
 mod prepare;
 mod progress;
+mod query;
 mod score;
 mod thumbnails;
+mod vectors;
 mod views;
 
 pub use config::PRESETS;
+pub use embed::embed;
 pub use head_to_head::{rewrite_report, run};
 pub use hybrid::Hybrid;
 pub use method::MethodName;
+pub use query::query;
 
 use std::path::PathBuf;
 

@@ -326,6 +326,16 @@ pub enum DataError {
         /// The data set.
         name: String,
     },
+    /// Items of another kind or size than an encoder was trained on.
+    #[error("`{name}` holds {found}, but the encoder takes {expected}: give data like those that it was trained on")]
+    Unfit {
+        /// Path or name of the data.
+        name: String,
+        /// What the encoder takes.
+        expected: String,
+        /// What the data are.
+        found: String,
+    },
     /// Images cannot take the shape asked for.
     #[error("cannot resize the images of `{name}`: {reason}")]
     Resize {

@@ -12,14 +12,26 @@ use burn::{
 };
 
 /// Images in one forward pass without gradients.
-const BATCH: usize = 256;
+pub const BATCH: usize = 256;
 
 /// Features of every image of `dataset`, `[n, features]`: the frozen encoder without augmentation, batch norm in
 /// inference mode. The encoder is not changed.
 pub fn embed(encoder: &Encoder, dataset: &Dataset, augmenter: &Augmenter, device: &Device) -> Matrix {
+    embed_in_batches(encoder, dataset, augmenter, BATCH, device)
+}
+
+/// [`embed`] with `batch` images in one forward pass, at least 1: fewer need less memory. Images do not see each other.
+pub fn embed_in_batches(
+    encoder: &Encoder,
+    dataset: &Dataset,
+    augmenter: &Augmenter,
+    batch: usize,
+    device: &Device,
+) -> Matrix {
     let (frozen, shape) = (Frozen::new(encoder, device), dataset.shape());
     let indices: Vec<usize> = (0..dataset.len()).collect();
-    let parts = indices.chunks(BATCH).map(|i| frozen.features(augmenter.plain(&dataset.inputs, i), i.len(), shape));
+    let plain = |images: &[usize]| augmenter.plain(&dataset.inputs, images);
+    let parts = indices.chunks(batch.max(1)).map(|i| frozen.features(plain(i), i.len(), shape));
     stack(parts.collect())
 }
 
