@@ -3,6 +3,9 @@ use crate::data::DataError;
 use std::path::PathBuf;
 use thiserror::Error;
 
+/// Why a batch has no loss.
+pub type BatchError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a run could not begin or go on.
 #[derive(Debug, Error)]
 pub enum TrainError {
@@ -18,6 +21,16 @@ pub enum TrainError {
         needed: usize,
         /// Views that the augmenter makes.
         given: usize,
+    },
+    /// The loss of a batch could not be computed.
+    #[error("{method} has no loss at step {step}: {reason}")]
+    NoLoss {
+        /// Which method.
+        method: &'static str,
+        /// Step, from 1.
+        step: usize,
+        /// What the method said.
+        reason: BatchError,
     },
     /// The loss became NaN or infinite.
     #[error(

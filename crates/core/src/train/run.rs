@@ -100,8 +100,10 @@ pub fn train<M: Method>(
             let start = Instant::now();
             let batch = batches.recv().map_err(|e| device_error(step + 1, &e))?.upload(shape, device);
             let at = Progress { step, steps: config.steps, seed: config.seed };
-            let objective = method.objective(&model, &mut memory, &batch, at);
             let done = step + 1;
+            let objective = method
+                .try_objective(&model, &mut memory, &batch, at)
+                .map_err(|reason| TrainError::NoLoss { method: method.name(), step: done, reason })?;
             let epoch_ends = done % config.steps_per_epoch.max(1) == 0 || done == config.steps;
             let read = epoch_ends || done % read_every == 0 || step == first;
             if read {
