@@ -221,7 +221,7 @@ mod tests {
         assert!(batches.iter().flat_map(|b| b.chunks(3)).all(|t| triplets.iter().any(|given| given == t)));
         let few = Order::new(&sampling(&Arc::from(&triplets[..4])), &data(None), 32, 1).unwrap();
         assert_eq!(few.pass(0)[0].len(), 12, "four triplets are all there are");
-        let nothing: Arc<[[usize; 3]]> = Vec::new().into();
+        let nothing: Arc<[[usize; 3]]> = Vec::<[usize; 3]>::new().into();
         let none = Order::new(&sampling(&nothing), &data(None), 32, 1);
         assert!(matches!(none, Err(DataError::Setting { .. })));
     }

@@ -1,13 +1,13 @@
-use super::{Embedder, repeated_labels, tuple_objective};
+use super::{Attempt, Embedder, repeated_labels};
 use crate::{
-    MetricError,
+    MetricError, Pairwise,
     losses::{PairLoss, SupCon},
 };
 use burn::tensor::Device;
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling},
+    train::{Batch, BatchError, Method, Needs, NoMemory, Objective, Progress, Sampling},
 };
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,11 @@ impl SupConMethod {
         }
         self.loss.validate()
     }
+
+    fn attempt(&self, model: &Embedder, batch: &Batch) -> Attempt {
+        let loss = |pairwise: &Pairwise| self.loss.forward(pairwise, None);
+        Attempt::over_tuples(model.embed(batch), &repeated_labels(batch), self.loss.default_distance(), loss)
+    }
 }
 
 impl Method for SupConMethod {
@@ -65,8 +70,17 @@ impl Method for SupConMethod {
     }
 
     fn objective(&self, model: &Embedder, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        let distance = self.loss.default_distance();
-        tuple_objective(model.embed(batch), &repeated_labels(batch), distance, |p| self.loss.forward(p, None))
+        self.attempt(model, batch).unchecked()
+    }
+
+    fn try_objective(
+        &self,
+        model: &Embedder,
+        _: &mut NoMemory,
+        batch: &Batch,
+        _: Progress,
+    ) -> Result<Objective, BatchError> {
+        self.attempt(model, batch).checked()
     }
 
     fn encoder<'a>(&self, model: &'a Embedder) -> &'a Encoder {
