@@ -1,6 +1,9 @@
 //! Every setting of a run: presets, command line and `config.toml` end here.
 
-use super::method::{MethodName, MethodSettings};
+use super::{
+    method::{MethodName, MethodSettings},
+    supervision::{self, Constraints, Supervision},
+};
 use crate::{
     cli::RunArgs,
     failure::{Failure, failed, usage},
@@ -53,6 +56,8 @@ pub struct Config {
     pub dataset: String,
     /// Label column of a CSV file; empty for the last.
     pub label_column: String,
+    /// Column of a CSV file that tells groups (cameras, sessions, super classes) apart; empty for none.
+    pub group_column: String,
     /// Rows of the table, in order.
     pub methods: Vec<String>,
     /// The preset that the numbers below came from.
@@ -73,6 +78,10 @@ pub struct Config {
     pub encoder: Option<EncoderConfig>,
     /// Share of labels that methods may use.
     pub labels: f64,
+    /// What methods that learn from labels are told.
+    pub supervision: Supervision,
+    /// Where statements in place of classes come from; one drawn an image if left out.
+    pub constraints: Option<Constraints>,
     /// Unseen classes; three in ten if left out.
     pub unseen_classes: Option<UnseenClasses>,
     /// The augmented views, the same for every method; chosen by the kind of data if left out.
@@ -87,6 +96,7 @@ impl Default for Config {
         Self {
             dataset: "fashion_mnist".into(),
             label_column: String::new(),
+            group_column: String::new(),
             methods: MethodName::ALL.split(',').map(Into::into).collect(),
             preset: preset.name.into(),
             backend: Backend::Auto,
@@ -97,6 +107,8 @@ impl Default for Config {
             batch: 256,
             encoder: None,
             labels: 1.0,
+            supervision: Supervision::default(),
+            constraints: None,
             unseen_classes: None,
             views: None,
             method: MethodSettings::default(),
@@ -167,6 +179,15 @@ impl Config {
         if let Some(column) = &args.label_column {
             self.label_column.clone_from(column);
         }
+        if let Some(column) = &args.group_column {
+            self.group_column.clone_from(column);
+        }
+        if let Some(name) = &args.supervision {
+            self.supervision = Supervision::parse(name)?;
+        }
+        if let Some(constraints) = &args.constraints {
+            self.constraints = Some(Constraints::parse(constraints));
+        }
         if let Some(list) = &args.methods {
             self.methods = MethodName::parse_list(list)?.iter().map(ToString::to_string).collect();
         }
@@ -221,7 +242,9 @@ impl Config {
                 recipe.validate().context("views")?;
             }
         }
-        self.method.validate(&self.method_names()?)
+        let methods = self.method_names()?;
+        self.method.validate(&methods)?;
+        supervision::validate(self, &methods)
     }
 }
 

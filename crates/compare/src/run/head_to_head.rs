@@ -1,14 +1,16 @@
 //! Every method on the same data, encoder and budget, one row each.
 
 use super::{
+    check,
     config::Config,
     features::Features,
     figures::Frame,
     memory,
-    method::{Base, Deep, DeepVisitor, Linear, MethodName, MethodSettings},
+    method::{Base, Deep, DeepVisitor, Linear, MethodName},
     prepare::Prepared,
     progress::{Bar, catch_interrupt, interrupted},
     score::score,
+    supervision,
 };
 use crate::{
     cli::RunArgs,
@@ -54,6 +56,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     catch_interrupt();
     let data = Prepared::new(&config, &methods).map_err(|error| Failure { code: 2, error })?;
     data.encoder.init(data.shape, 0, &device).map_err(usage)?;
+    check::fits(&config, &data, &methods).map_err(usage)?;
     report::check_writable(&out).map_err(usage)?;
     // Pictures of an older run in the same folder belong to no row of this one.
     let mut figures = match args.resume {
@@ -191,6 +194,7 @@ impl Runner<'_> {
             learnt = self.with_metric(learnt, metric, &augmenter)?;
         }
         learnt.cost.peak_memory_bytes = memory::peak();
+        let told = self.data.told.as_ref().filter(|_| method.needs_labels());
         let mut row = Row {
             method: method.to_string(),
             paradigm: match method.paradigm() {
@@ -200,7 +204,11 @@ impl Runner<'_> {
                 _ => Paradigm::Baseline,
             },
             seed,
-            labels_used: if method.needs_labels() { self.data.labelled.len() } else { 0 },
+            labels_used: match told {
+                Some(told) => told.count,
+                None if method.needs_labels() => self.data.labelled.len(),
+                None => 0,
+            },
             scores: Default::default(),
             cost: learnt.cost,
             run: String::new(),
@@ -213,6 +221,10 @@ impl Runner<'_> {
             curve: learnt.curve,
             bootstrap: Default::default(),
         };
+        if let Some(told) = told {
+            row.axes.insert(axis::CONSTRAINTS.to_owned(), told.count as f64);
+            row.notes.push(told.note.clone());
+        }
         if row.status == Status::Ok {
             let frame = (seed == self.config.seed).then(|| Frame::new(&self.data.seen.test)).transpose()?;
             let scores = score(&learnt.features, self.data, &augmenter, &self.device, seed, frame.as_ref())?;
@@ -246,10 +258,10 @@ impl Runner<'_> {
         if base.status != Status::Ok {
             return Ok(base);
         }
-        let labelled = &self.data.labelled;
-        let rows = base.features.of(labelled, augmenter, &self.device)?;
+        let seen = supervision::seen_by(self.data, metric);
+        let rows = base.features.of(seen, augmenter, &self.device)?;
         let start = Instant::now();
-        let fitted = self.config.method.learner(metric).fit(&rows, labelled.labels_for("a Mahalanobis learner")?)?;
+        let fitted = supervision::fit(self.config, self.data, metric, &rows)?;
         let mut learnt = base;
         learnt.cost.train_seconds += start.elapsed().as_secs_f64();
         if !fitted.converged {
@@ -268,10 +280,7 @@ impl Runner<'_> {
     fn deep(&self, deep: Deep, method: MethodName, seed: u64, augmenter: &Augmenter) -> anyhow::Result<Learnt> {
         let run =
             DeepRun { runner: self, labels: MethodName { metric: None, ..method }.needs_labels(), seed, augmenter };
-        let classes = self.data.seen.train.class_names.len();
-        let mut settings = MethodSettings { classes, ..self.config.method.clone() };
-        settings.supervised.settings.classes = classes;
-        settings.visit(deep, run)?
+        supervision::visit(self.config, self.data, deep, run)?
     }
 }
 
@@ -292,7 +301,8 @@ impl DeepVisitor for DeepRun<'_> {
         // Every method sees as many images; one with few labels sees those more often.
         let dataset = if self.labels { &data.labelled } else { &data.seen.train };
         let images = data.seen.train.len() / config.batch * config.batch * config.epochs;
-        let batch = config.batch.min(dataset.len());
+        let needs = method.needs();
+        let (order, batch) = check::order(&needs, dataset, config.batch, self.seed)?;
         let steps = (images / batch).max(1);
         let train_config = TrainConfig {
             batch,
@@ -304,7 +314,7 @@ impl DeepVisitor for DeepRun<'_> {
         };
         let encoder = self.runner.encoder(self.seed)?;
         let mut bar = Bar::new(method.name(), steps);
-        let augmenter = self.augmenter.with_views(method.needs().views);
+        let augmenter = self.augmenter.with_views(needs.views);
         let train_data = TrainData { dataset, augmenter: &augmenter };
         let width = data.encoder.features();
         let trained = train(method, encoder, width, train_data, &train_config, device, &mut bar)?;
@@ -318,7 +328,9 @@ impl DeepVisitor for DeepRun<'_> {
                 Features::Mahalanobis(Box::new(encoder), metric)
             }
         };
-        Ok(learnt(features, trained, batch))
+        let mut learnt = learnt(features, trained, batch);
+        learnt.notes.extend(check::visits(&needs, &order, dataset, learnt.cost.steps));
+        Ok(learnt)
     }
 }
 

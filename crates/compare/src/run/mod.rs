@@ -1,6 +1,7 @@
 //! The head-to-head: prepare the data, train every method, score it, report.
 
 mod baseline;
+mod check;
 mod config;
 mod features;
 mod figures;
@@ -10,7 +11,9 @@ mod method;
 mod prepare;
 mod progress;
 mod score;
+mod supervision;
 mod thumbnails;
+mod told;
 
 pub use config::PRESETS;
 pub use head_to_head::{rewrite_report, run};

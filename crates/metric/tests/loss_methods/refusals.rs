@@ -98,7 +98,7 @@ fn what_does_not_go_together_is_named() {
     assert!(error(LossTraining { sampling: thin, ..LossTraining::default() }).contains("at least 2, got 1"));
 }
 
-/// Data with more classes than the method was built for: the run stops with the reason, not with a loss that is no number.
+/// Data with more classes than the method was built for: the run stops with the reason, not with a NaN.
 #[test]
 fn a_batch_without_a_loss_stops_the_run_with_the_reason() {
     let method = LossTraining::new(LossSettings::parse("arcface").unwrap()).method(CLASSES - 1).unwrap();

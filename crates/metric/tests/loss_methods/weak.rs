@@ -3,7 +3,7 @@
 use super::*;
 use metric::{
     MetricError, Pair, Pairwise, Tuples,
-    losses::{Contrastive, PairLoss},
+    losses::{Contrastive, PairLoss, TripletMargin},
     methods::{Weak, WeakKind, WeakTraining},
     weak::{Chunks, Pairs, Quadruplets, Triplets, WeakError},
 };
@@ -57,16 +57,19 @@ fn what_a_person_says_trains_without_labels() {
     let labelled = images(48);
     let known: Vec<Option<usize>> = labelled.labels.iter().flatten().copied().map(Some).collect();
     let data = Dataset { labels: None, ..labelled };
+    let contrastive = || LossSettings::Contrastive(Contrastive::default());
+    let triplet_margin = LossSettings::TripletMargin(TripletMargin { margin: 1.0, ..TripletMargin::default() });
     let said = [
-        ("contrastive", Weak::Pairs(Pairs::from_labels(&known, 200, 0).unwrap())),
-        ("triplet_margin", Weak::Triplets(Triplets::from_labels(&known, 4000, 0).unwrap())),
-        ("contrastive", Weak::Quadruplets(Quadruplets::from_labels(&known, 200, 0).unwrap())),
-        ("contrastive", Weak::Chunks(Chunks::from_labels(&known, 12, 4, 0).unwrap())),
+        (contrastive(), Weak::Pairs(Pairs::from_labels(&known, 200, 0).unwrap())),
+        (triplet_margin, Weak::Triplets(Triplets::from_labels(&known, 4000, 0).unwrap())),
+        (contrastive(), Weak::Quadruplets(Quadruplets::from_labels(&known, 200, 0).unwrap())),
+        (contrastive(), Weak::Chunks(Chunks::from_labels(&known, 12, 4, 0).unwrap())),
     ];
     for (loss, weak) in said {
-        let training = WeakTraining { loss: LossSettings::parse(loss).unwrap(), distance: None };
+        let (name, kind) = (loss.name(), weak.kind());
+        let training = WeakTraining { loss, distance: None };
         let trained = run_method(&training.method(weak, data.len()).unwrap(), &data, 40).unwrap();
-        assert!(trained.losses[1] < trained.losses[0], "{loss}: {:?}", trained.losses);
+        assert!(trained.losses[1] < trained.losses[0], "{name} on {kind:?}: {:?}", trained.losses);
     }
     let pairs = || Weak::Pairs(Pairs { pairs: vec![[0, 50]], same: vec![true] });
     assert!(matches!(WeakTraining::default().method(pairs(), 48), Err(WeakError::Row { row: 50, rows: 48, .. })));
