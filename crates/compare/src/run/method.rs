@@ -138,8 +138,8 @@ impl Deep {
         }
     }
 
-    /// Whether training uses labels: all methods do but the contrastive ones, by the family that their line begins with,
-    /// and losses without labels.
+    /// Whether training uses labels: all methods do but the contrastive ones, by the family that their line begins
+    /// with, and losses without labels.
     pub fn needs_labels(self) -> bool {
         match self {
             Self::Loss(place) => LossSettings::parse(LossSettings::LISTING[place].0).is_ok_and(|l| l.uses_labels()),

@@ -5,8 +5,8 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 
-/// What a loss keeps between steps: the histogram of [`crate::losses::DynamicSoftMargin`], nothing for all others. It is
-/// part of a run's checkpoints.
+/// What a loss keeps between steps: the histogram of [`crate::losses::DynamicSoftMargin`], nothing for all others. It
+/// is part of a run's checkpoints.
 #[derive(Module, Debug)]
 pub struct LossMemory {
     /// Shares of the triplets, `[bins + 1]`; zeros before the first batch.

@@ -95,8 +95,8 @@ impl Weak {
 
 /// How an encoder is trained with a loss over tuples on what was said about the data, without class labels.
 ///
-/// Of pairs, triplets and quadruplets a batch holds as many as fit, side by side, each once a pass. Chunks say only what
-/// belongs together, so batches of their rows are shuffled, and those that meet in a batch count.
+/// Of pairs, triplets and quadruplets a batch holds as many as fit, side by side, each once a pass. Chunks say only
+/// what belongs together, so batches of their rows are shuffled, and those that meet in a batch count.
 ///
 /// A loss must be able to learn from the kind ([`LossSettings::evidence`]): pairs and quadruplets (whose two pairs are
 /// taken as one of each kind) need a loss that values every pair by itself; triplets also serve losses that compare a
