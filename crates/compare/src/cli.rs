@@ -45,6 +45,9 @@ pub struct RunArgs {
     /// Label column of a CSV file; the last one if left out.
     #[arg(long, value_name = "COLUMN")]
     pub label_column: Option<String>,
+    /// Column of a CSV file that tells groups (cameras, sessions, super classes) apart, for samplings that ask for them.
+    #[arg(long, value_name = "COLUMN")]
+    pub group_column: Option<String>,
     /// Methods, separated by commas, or `all`. `A+B` fits the Mahalanobis learner B on A's frozen features; `A-then-B`
     /// trains with the contrastive A, then with B; `A-with-B` with both at once.
     #[arg(long, value_name = "LIST")]
@@ -88,6 +91,12 @@ pub struct RunArgs {
     /// Share of the training labels that methods may use, in (0, 1].
     #[arg(long, value_name = "FRACTION")]
     pub labels: Option<f64>,
+    /// What methods that learn from labels are told: `classes`, or only `pairs`, `triplets`, `quadruplets` or `chunks`.
+    #[arg(long, value_name = "KIND")]
+    pub supervision: Option<String>,
+    /// Statements in place of classes: how many are drawn from the labels, or a CSV file of them.
+    #[arg(long, value_name = "N|FILE")]
+    pub constraints: Option<String>,
     /// Classes never trained on: how many, or their names separated by commas.
     #[arg(long, value_name = "N|LIST")]
     pub unseen_classes: Option<String>,

@@ -254,6 +254,9 @@ fn bad_arguments_are_refused_with_the_way_out() {
         (vec!["run", "--backend", "cuda"], "--features cuda"),
         (vec!["run", "--dataset", "iris", "--batch", "4096"], "lower --batch"),
         (vec!["run", "--labels", "2"], "--labels must be in (0, 1]"),
+        (vec!["run", "--supervision", "pair"], "did you mean `pairs`?"),
+        (vec!["run", "--supervision", "pairs", "--methods", "triplet,itml"], "`triplet` cannot learn from pairs"),
+        (vec!["run", "--constraints", "9"], "--supervision"),
         (vec!["run", "--dataset", "digits", "--unseen-classes", "9"], "--unseen-classes"),
         (vec!["run", "--dataset", "digits", "--unseen-classes", "3,eleven"], "eleven"),
         (vec!["run", "--dataset", "iris", "--batch", "16", "--encoder", "conv4"], "--encoder mlp"),
@@ -366,4 +369,66 @@ fn the_list_names_everything() {
     for name in ["triplet", "simsiam", "A-then-B", "A-with-B", "conv4", "fashion_mnist", "flex", "cuda", "quick"] {
         assert!(text.contains(name), "{name}: {text}");
     }
+}
+
+#[test]
+fn what_does_not_go_together_is_refused_before_training() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    for (settings, says) in [
+        (
+            "methods = [\"circle\"]\n[method.losses.circle.settings.distance.euclidean]\nnormalized = true\nsquared = false",
+            "the circle loss is defined for the cosine",
+        ),
+        ("methods = [\"siamese\"]\n[method.siamese.settings.sampling.cross_groups]\ngroups = 2", "--group-column"),
+        (
+            "methods = [\"siamese\"]\n[method.siamese.settings.loss.reducer.class_weighted]\nweights = [1.0, 2.0]",
+            "class 2 has no weight",
+        ),
+        ("methods = [\"siamese\"]\nsupervision = \"pairs\"\nconstraints = \"none.csv\"", "none.csv"),
+    ] {
+        let file = dir.path().join("settings.toml");
+        fs::write(&file, format!("dataset = \"digits\"\nbatch = 64\nbackend = \"flex\"\n{settings}\n")).unwrap();
+        let (code, message) = refused(&["run", "--config", file.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+        assert_eq!(code, 2, "{settings}: {message}");
+        assert!(message.contains(says), "{settings}: {message}");
+        assert!(!out.exists(), "{settings}");
+    }
+}
+
+#[test]
+fn methods_learn_from_pairs_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let mut args = tiny("flex", "siamese,itml,simclr", "400", &out);
+    args.extend(["--supervision", "pairs", "--constraints", "300"]);
+    succeeds(&args);
+    let report = report(&out);
+    for (row, used) in report["rows"].as_array().unwrap().iter().zip([Some(300), Some(300), None]) {
+        assert_eq!(row["labels_used"], used.unwrap_or(0), "{row}");
+        assert_eq!(row["axes"]["constraints"].as_f64(), used.map(f64::from), "{row}");
+        let notes = row["notes"].to_string();
+        assert_eq!(notes.contains("trained on 300 pairs drawn from the labels"), used.is_some(), "{row}");
+    }
+    assert_eq!(report["settings"]["supervision"], "pairs");
+}
+
+#[test]
+fn groups_of_a_table_make_batches() {
+    let dir = tempfile::tempdir().unwrap();
+    let (table, settings, out) = (dir.path().join("t.csv"), dir.path().join("s.toml"), dir.path().join("run"));
+    let rows = (0..240).map(|i| {
+        let (class, camera, noise) = (i % 3, i / 3 % 4, f64::from(i * 37 % 19) / 19.0);
+        format!("{},{},{camera},c{class}\n", f64::from(class) + noise, noise - f64::from(class))
+    });
+    fs::write(&table, format!("x,y,camera,kind\n{}", rows.collect::<String>())).unwrap();
+    fs::write(&settings, "methods = [\"siamese\"]\n[method.siamese.settings.sampling.cross_groups]\ngroups = 4\n")
+        .unwrap();
+    let mut args = vec!["run", "--config", settings.to_str().unwrap(), "--dataset", table.to_str().unwrap()];
+    args.extend(["--label-column", "kind", "--group-column", "camera", "--batch", "32", "--epochs", "2"]);
+    args.extend(["--backend", "flex", "--out", out.to_str().unwrap()]);
+    succeeds(&args);
+    let row = report(&out)["rows"][0].clone();
+    let notes = row["notes"].to_string();
+    assert!(notes.contains("batches visited 3 of 3 classes") && notes.contains("3.0 classes a batch"), "{notes}");
 }

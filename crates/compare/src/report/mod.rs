@@ -60,6 +60,8 @@ pub mod axis {
     pub const LABELS: &str = "labels";
     /// Images in a training batch.
     pub const BATCH: &str = "batch";
+    /// Statements about images (pairs, triplets, quadruplets, chunks) that training used in place of classes.
+    pub const CONSTRAINTS: &str = "constraints";
 }
 
 /// All that a run found out.

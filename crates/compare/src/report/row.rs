@@ -15,7 +15,8 @@ pub struct Row {
     pub paradigm: Paradigm,
     /// Seed of weights, order and views.
     pub seed: u64,
-    /// Labels that training used: a count, 0 for a method that uses none.
+    /// Labels that training used: a count, 0 for a method that uses none. Under weak supervision the statements that it
+    /// used; they also stand under [`super::axis::CONSTRAINTS`].
     pub labels_used: usize,
     /// Scores by name (`TASK.WHERE.METRIC`). Finite: a score that could not be computed is absent and
     /// [`notes`](Self::notes) says why.

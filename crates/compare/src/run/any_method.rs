@@ -80,6 +80,21 @@ macro_rules! any_method {
                 }
             }
 
+            fn try_objective(
+                &self,
+                model: &AnyModel,
+                memory: &mut AnyMemory,
+                batch: &nearfar_core::train::Batch,
+                at: nearfar_core::train::Progress,
+            ) -> Result<nearfar_core::train::Objective, nearfar_core::train::BatchError> {
+                match (self, model, memory) {
+                    $((Self::$variant(method), AnyModel::$variant(model), AnyMemory::$variant(memory)) => {
+                        method.try_objective(model, memory, batch, at)
+                    })*
+                    _ => unreachable!("networks and memory of another method than {}", self.name()),
+                }
+            }
+
             fn after_step(
                 &self,
                 model: &AnyModel,

@@ -4,6 +4,7 @@ use super::{
     hybrid::HybridSettings,
     method::{MethodName, MethodSettings},
     monitor::MonitorKind,
+    supervision::{self, Constraints, Supervision},
     views::named_or_written,
 };
 use crate::{
@@ -60,6 +61,8 @@ pub struct Config {
     pub dataset: String,
     /// Label column of a CSV file; empty for the last.
     pub label_column: String,
+    /// Column of a CSV file that tells groups (cameras, sessions, super classes) apart; empty for none.
+    pub group_column: String,
     /// Rows of the table, in order.
     pub methods: Vec<String>,
     /// The preset that the numbers below came from.
@@ -86,6 +89,10 @@ pub struct Config {
     pub encoder: Option<EncoderConfig>,
     /// Share of labels that methods may use.
     pub labels: f64,
+    /// What methods that learn from labels are told.
+    pub supervision: Supervision,
+    /// Where statements in place of classes come from; one drawn an image if left out.
+    pub constraints: Option<Constraints>,
     /// Unseen classes; three in ten if left out.
     pub unseen_classes: Option<UnseenClasses>,
     /// Whether encoders are scored after training on with 1 % and with 10 % of the labels as well.
@@ -105,6 +112,7 @@ impl Default for Config {
         Self {
             dataset: "fashion_mnist".into(),
             label_column: String::new(),
+            group_column: String::new(),
             methods: MethodName::ALL.split(',').map(Into::into).collect(),
             preset: preset.name.into(),
             backend: Backend::Auto,
@@ -118,6 +126,8 @@ impl Default for Config {
             monitor: Vec::new(),
             encoder: None,
             labels: 1.0,
+            supervision: Supervision::default(),
+            constraints: None,
             unseen_classes: None,
             fine_tune: preset.fine_tune,
             views: None,
@@ -191,6 +201,15 @@ impl Config {
         if let Some(column) = &args.label_column {
             self.label_column.clone_from(column);
         }
+        if let Some(column) = &args.group_column {
+            self.group_column.clone_from(column);
+        }
+        if let Some(name) = &args.supervision {
+            self.supervision = Supervision::parse(name)?;
+        }
+        if let Some(constraints) = &args.constraints {
+            self.constraints = Some(Constraints::parse(constraints));
+        }
         if let Some(list) = &args.methods {
             self.methods = MethodName::parse_list(list)?.iter().map(ToString::to_string).collect();
         }
@@ -251,8 +270,10 @@ impl Config {
                 recipe.validate().context("views")?;
             }
         }
+        let methods = self.method_names()?;
         self.hybrid.validate()?;
-        self.method.validate(&self.method_names()?)
+        self.method.validate(&methods)?;
+        supervision::validate(self, &methods)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every method on the same data, encoder and budget, one row each.
 
 use super::{
+    check,
     config::Config,
     encoder_file,
     features::Features,
@@ -15,6 +16,7 @@ use super::{
     prepare::Prepared,
     progress::{Bar, catch_interrupt, interrupted},
     score::score,
+    supervision,
 };
 use crate::{
     cli::RunArgs,
@@ -62,6 +64,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let data = Prepared::new(&config, &methods).map_err(|error| Failure { code: 2, error })?;
     let encoder = data.encoder.init(data.shape, 0, &device).map_err(usage)?;
     data.check_views(&config, &methods, &encoder).map_err(usage)?;
+    check::fits(&config, &data, &methods).map_err(usage)?;
     passes::check(&config, &methods, data.seen.train.class_names.len()).map_err(usage)?;
     report::check_writable(&out).map_err(usage)?;
     // Pictures of an older run in the same folder belong to no row of this one.
@@ -212,6 +215,7 @@ impl Runner<'_> {
             learnt = self.with_metric(learnt, metric, &augmenter)?;
         }
         learnt.cost.peak_memory_bytes = memory::peak();
+        let told = self.data.told.as_ref().filter(|_| method.needs_labels());
         let mut row = Row {
             method: method.to_string(),
             paradigm: match method.paradigm() {
@@ -221,7 +225,11 @@ impl Runner<'_> {
                 _ => Paradigm::Baseline,
             },
             seed,
-            labels_used: if method.needs_labels() { self.data.labelled.len() } else { 0 },
+            labels_used: match told {
+                Some(told) => told.count,
+                None if method.needs_labels() => self.data.labelled.len(),
+                None => 0,
+            },
             scores: Default::default(),
             cost: learnt.cost,
             run: String::new(),
@@ -235,6 +243,10 @@ impl Runner<'_> {
             monitors: learnt.monitors,
             bootstrap: Default::default(),
         };
+        if let Some(told) = told {
+            row.axes.insert(axis::CONSTRAINTS.to_owned(), told.count as f64);
+            row.notes.push(told.note.clone());
+        }
         if row.status == Status::Ok {
             row.checkpoint = Some(encoder_file::write(&learnt.features, &row.method, seed, self.data, self.out)?);
             let frame = (seed == self.config.seed).then(|| Frame::new(&self.data.seen.test)).transpose()?;
@@ -276,10 +288,10 @@ impl Runner<'_> {
         if base.status != Status::Ok {
             return Ok(base);
         }
-        let labelled = &self.data.labelled;
-        let rows = base.features.of(labelled, augmenter, &self.device)?;
+        let seen = supervision::seen_by(self.data, metric);
+        let rows = base.features.of(seen, augmenter, &self.device)?;
         let start = Instant::now();
-        let fitted = self.config.method.learner(metric).fit(&rows, labelled.labels_for("a Mahalanobis learner")?)?;
+        let fitted = supervision::fit(self.config, self.data, metric, &rows)?;
         let mut learnt = base;
         learnt.cost.train_seconds += start.elapsed().as_secs_f64();
         if !fitted.converged {
@@ -320,7 +332,7 @@ impl Runner<'_> {
             stage: self.budget(),
             encoder: self.encoder(seed)?,
         };
-        self.settings().visit(deep, run)?
+        supervision::visit(self.config, self.data, deep, run)?
     }
 
     /// Two methods on one encoder, with the budget of one.
@@ -382,7 +394,8 @@ impl DeepVisitor for DeepRun<'_> {
         let Runner { config, data, device, out } = self.runner;
         // Every method sees as many images; one with few labels sees those more often.
         let dataset = if self.labels { &data.labelled } else { &data.seen.train };
-        let batch = config.batch.min(dataset.len());
+        let needs = method.needs();
+        let (order, batch) = check::order(&needs, dataset, config.batch, self.seed)?;
         let steps = (self.stage.images / batch).max(1);
         let train_config = TrainConfig {
             batch,
@@ -417,6 +430,7 @@ impl DeepVisitor for DeepRun<'_> {
         };
         let mut learnt = learnt(features, trained, batch);
         learnt.notes.extend(notes);
+        learnt.notes.extend(check::visits(&needs, &order, dataset, learnt.cost.steps));
         Ok(Learnt { monitors, ..learnt })
     }
 }

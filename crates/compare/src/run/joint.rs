@@ -7,7 +7,7 @@ use burn::{
 use nearfar_core::{
     augment::SmallCrops,
     encoder::Encoder,
-    train::{Batch, Method, Needs, Objective, Progress},
+    train::{Batch, BatchError, Method, Needs, Objective, Progress},
 };
 
 /// Sets the random numbers of the second method's heads apart from those of the first one's.
@@ -61,6 +61,19 @@ impl<A: Method, B: Method> Method for Joint<A, B> {
         let one = self.first.objective(&model.0, &mut memory.0, &part(batch, self.first.needs()), at);
         let two = self.second.objective(&second, &mut memory.1, &part(batch, self.second.needs()), at);
         Objective { loss: one.loss + two.loss.mul_scalar(self.weight), embedding: one.embedding }
+    }
+
+    fn try_objective(
+        &self,
+        model: &Self::Model,
+        memory: &mut Self::Memory,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
+        let second = on_shared(&model.1, self.first.encoder(&model.0));
+        let one = self.first.try_objective(&model.0, &mut memory.0, &part(batch, self.first.needs()), at)?;
+        let two = self.second.try_objective(&second, &mut memory.1, &part(batch, self.second.needs()), at)?;
+        Ok(Objective { loss: one.loss + two.loss.mul_scalar(self.weight), embedding: one.embedding })
     }
 
     fn after_step(&self, model: &Self::Model, memory: Self::Memory, at: Progress) -> Self::Memory {

@@ -144,6 +144,25 @@ method_table! {
     }
 }
 
+impl Deep {
+    /// Its name in lists and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Loss(place) => LossSettings::LISTING[place].0,
+            deep => DEEP.iter().find(|(_, other, _)| *other == deep).map_or("", |(name, ..)| name),
+        }
+    }
+
+    /// Whether training uses labels: all methods do but the contrastive ones, by the family that their line begins
+    /// with, and losses without labels.
+    pub fn needs_labels(self) -> bool {
+        match self {
+            Self::Loss(place) => LossSettings::parse(LossSettings::LISTING[place].0).is_ok_and(|l| l.uses_labels()),
+            deep => DEEP.iter().any(|(_, other, line)| *other == deep && !line.starts_with("contrastive:")),
+        }
+    }
+}
+
 /// Does something with the settings of one method trained by gradient descent.
 pub trait DeepVisitor {
     /// What comes of it.
@@ -252,11 +271,6 @@ impl Deep {
     pub fn family(self) -> &'static str {
         MethodName { base: Base::Deep(self), metric: None }.paradigm()
     }
-
-    /// Whether it trains on labels.
-    pub fn needs_labels(self) -> bool {
-        MethodName { base: Base::Deep(self), metric: None }.needs_labels()
-    }
 }
 
 /// Mahalanobis learners: alone they stand on principal components.
@@ -290,7 +304,13 @@ impl MethodName {
         match (self.base, self.metric) {
             (Base::Pca, Some(_)) => "metric",
             (_, Some(_)) | (Base::Hybrid(_), None) => "hybrid",
-            (Base::Deep(Deep::Loss(_)), None) => "metric",
+            (Base::Deep(Deep::Loss(_)), None) => {
+                if self.needs_labels() {
+                    "metric"
+                } else {
+                    "contrastive"
+                }
+            }
             // The line of a method begins with its family.
             (base, None) => bases()
                 .find(|(_, b, _)| *b == base)
@@ -301,8 +321,8 @@ impl MethodName {
 
     /// Whether training uses labels.
     pub fn needs_labels(self) -> bool {
-        let deep = Base::Deep(Deep::Supervised) == self.base;
-        self.metric.is_some() || deep || ["metric", "hybrid"].contains(&self.paradigm())
+        let base = self.base.trained().any(Deep::needs_labels);
+        base || self.metric.is_some_and(|metric| metric != Linear::Covariance)
     }
 
     /// A list as on the command line: names separated by commas, `all` for the standard set.
@@ -431,7 +451,7 @@ fn losses() -> BTreeMap<String, Tuned<LossTraining>> {
 
 impl MethodSettings {
     /// The settings of a loss of the table; a file may name others under its name.
-    fn loss(&self, place: usize) -> anyhow::Result<&Tuned<LossTraining>> {
+    pub fn loss(&self, place: usize) -> anyhow::Result<&Tuned<LossTraining>> {
         let (name, _) = LossSettings::LISTING[place];
         let tuned = self.losses.get(name).with_context(|| format!("no settings under method.losses.{name}"))?;
         let found = tuned.settings.loss.name();
@@ -454,6 +474,19 @@ impl MethodSettings {
             Linear::Sdml => &self.sdml,
             Linear::Scml => &self.scml,
         }
+    }
+
+    /// Checks the reducers of methods that have their own settings against data of so many classes; losses of the table
+    /// are checked when they are built.
+    pub fn check_classes(&self, deep: Deep, classes: usize) -> anyhow::Result<()> {
+        let reducer = match deep {
+            Deep::Siamese => &self.siamese.settings.loss.reducer,
+            Deep::Triplet => &self.triplet.settings.loss.reducer,
+            Deep::Mahalanobis => &self.deep_mahalanobis.settings.loss.reducer,
+            Deep::SupCon => &self.supcon.settings.loss.reducer,
+            _ => return Ok(()),
+        };
+        Ok(reducer.validate_for(classes)?)
     }
 
     /// Checks every setting of the methods that will run.
@@ -510,12 +543,15 @@ mod tests {
         for (place, (name, _)) in LossSettings::LISTING.iter().enumerate() {
             settings.validate_deep(Deep::Loss(place)).unwrap();
             assert_eq!(settings.visit(Deep::Loss(place), Name).unwrap(), *name);
-            assert_eq!(name.parse::<MethodName>().unwrap().paradigm(), "metric");
+            let method = name.parse::<MethodName>().unwrap();
+            assert_eq!(method.paradigm() == "metric", *name != "instance", "{name}");
+            assert_eq!(method.needs_labels(), *name != "instance", "{name}");
         }
         for (name, deep, line) in DEEP {
             settings.validate_deep(*deep).unwrap();
             assert_eq!(settings.visit(*deep, Name).unwrap(), *name);
             let family = line.split_once(':').expect("a line begins with a family").0;
+            assert_eq!((deep.name(), deep.needs_labels()), (*name, family != "contrastive"));
             assert!(["baseline", "metric", "contrastive"].contains(&family), "{line}");
         }
     }

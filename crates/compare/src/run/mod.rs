@@ -2,6 +2,7 @@
 
 mod any_method;
 mod baseline;
+mod check;
 mod config;
 mod embed;
 mod encoder_file;
@@ -19,7 +20,9 @@ mod prepare;
 mod progress;
 mod query;
 mod score;
+mod supervision;
 mod thumbnails;
+mod told;
 mod vectors;
 mod views;
 

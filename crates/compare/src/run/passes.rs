@@ -31,7 +31,8 @@ pub fn check(config: &Config, methods: &[MethodName], classes: usize) -> anyhow:
             && hybrid.combination == Combination::With
             && config.chunk.is_some()
         {
-            refused.push(format!("{method} trains two methods at once, for which there is no gradient caching (`chunk`)"));
+            refused
+                .push(format!("{method} trains two methods at once, for which there is no gradient caching (`chunk`)"));
         }
         for deep in method.base.trained() {
             if let Err(error) = settings.visit(deep, Check { passes, batch: config.batch })? {

@@ -5,6 +5,7 @@ use super::{
     config::{Config, UnseenClasses},
     datasets_root,
     method::{Base, DeepVisitor, MethodName, MethodSettings},
+    told::{self, Told},
 };
 use anyhow::{Context, anyhow};
 use nearfar_core::{
@@ -47,6 +48,8 @@ pub struct Prepared {
     pub seen: Parts,
     /// The part of `seen.train` whose labels methods may use.
     pub labelled: Dataset,
+    /// What methods are told about them in place of their labels, if so.
+    pub told: Option<Told>,
     /// Classes never trained on, if any.
     pub unseen: Option<Parts>,
     /// Another data set, with its name.
@@ -65,7 +68,8 @@ impl Prepared {
     /// Loads and splits the data of a run.
     pub fn new(config: &Config, methods: &[MethodName]) -> anyhow::Result<Self> {
         let label_column = Some(config.label_column.clone()).filter(|c| !c.is_empty());
-        let options = catalog::Options { label_column, ..catalog::Options::default() };
+        let group_column = Some(config.group_column.clone()).filter(|c| !c.is_empty());
+        let options = catalog::Options { label_column, group_column, ..catalog::Options::default() };
         let source = catalog::open(&config.dataset, &datasets_root(), &options)?;
         let (name, classes) = (source.train.name.clone(), source.train.class_names.clone());
         if source.train.labels.is_none() {
@@ -74,21 +78,33 @@ impl Prepared {
             source.train.labels_for(&needing)?;
         }
         let seed = config.seed;
+        // The number of every row goes where its row goes.
+        let (rows_given, mut numbers) = (source.train.len(), told::numbered(&source.train));
         let (train, test) = match source.test {
             Some(test) => (source.train, test),
-            None => hold_out(&source.train, TEST_SHARE, usize::MAX, seed),
+            None => {
+                numbers = hold_out(&numbers, TEST_SHARE, usize::MAX, seed).0;
+                hold_out(&source.train, TEST_SHARE, usize::MAX, seed)
+            }
         };
         let (train, validation) = match source.validation {
             Some(validation) => (train, validation),
-            None => hold_out(&train, VALIDATION_SHARE, MOST_VALIDATION, seed.wrapping_add(1)),
+            None => {
+                let seed = seed.wrapping_add(1);
+                numbers = hold_out(&numbers, VALIDATION_SHARE, MOST_VALIDATION, seed).0;
+                hold_out(&train, VALIDATION_SHARE, MOST_VALIDATION, seed)
+            }
         };
         let unseen = unseen_classes(config, &train)?;
         let seen: Vec<usize> = (0..classes.len()).filter(|c| !unseen.contains(c)).collect();
-        let parts = |keep: &[usize], most: usize| -> Result<Parts, DataError> {
+        let chosen = |train: &Dataset, keep: &[usize], most: usize| -> Result<Dataset, DataError> {
             let train = train.keep_classes(keep)?;
             let chosen = split::subset(&train, most.min(train.len()), seed.wrapping_add(2)).0;
+            Ok(train.select(&chosen))
+        };
+        let parts = |keep: &[usize], most: usize| -> Result<Parts, DataError> {
             Ok(Parts {
-                train: train.select(&chosen),
+                train: chosen(&train, keep, most)?,
                 validation: validation.keep_classes(keep)?,
                 test: test.keep_classes(keep)?,
             })
@@ -99,7 +115,9 @@ impl Prepared {
             return Err(DataError::BatchTooLarge { batch: config.batch, images: seen_parts.train.len() }.into());
         }
         let labelled = split::fraction(&seen_parts.train, config.labels, seed.wrapping_add(3))?.0;
+        let numbers = chosen(&numbers, &seen, most)?.select(&labelled).groups.unwrap_or_default();
         let labelled = seen_parts.train.select(&labelled);
+        let told = Told::new(config, &labelled, &numbers, rows_given)?;
         let unseen_parts = if unseen.len() >= 2 { Some(parts(&unseen, MOST_PROBE_IMAGES)?) } else { None };
         let shape = seen_parts.train.shape();
         let rows = matches!(seen_parts.train.inputs, Inputs::Rows(_));
@@ -114,6 +132,7 @@ impl Prepared {
             name,
             classes,
             labelled,
+            told,
             unseen: unseen_parts,
             seen: seen_parts,
             other,
@@ -206,4 +225,42 @@ fn other_data(name: &str, shape: Shape, seed: u64) -> anyhow::Result<Option<(Str
     let parts =
         Parts { train: train.resized(shape)?, validation: validation.resized(shape)?, test: test.resized(shape)? };
     Ok(Some((other.to_owned(), parts)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::supervision::{Constraints, Supervision};
+    use metric::methods::Weak;
+    use nearfar_core::data::catalog::{Options, open};
+
+    #[test]
+    fn constraints_of_a_file_find_their_rows() {
+        let source = open("iris", &datasets_root(), &Options::default()).unwrap().train;
+        let labels = source.labels.clone().unwrap();
+        let file = tempfile::NamedTempFile::with_suffix(".csv").unwrap();
+        let same = |i: usize| if labels[i] == labels[i + 1] { 1 } else { 0 };
+        let lines: String = (0..source.len() - 1).map(|i| format!("{i},{},{}\n", i + 1, same(i))).collect();
+        std::fs::write(file.path(), format!("a,b,same\n{lines}")).unwrap();
+        let config = Config {
+            dataset: "iris".into(),
+            batch: 16,
+            labels: 0.9,
+            supervision: Supervision::Pairs,
+            constraints: Some(Constraints::File(file.path().into())),
+            ..Config::default()
+        };
+        let data = Prepared::new(&config, &[]).unwrap();
+        let told = data.told.unwrap();
+        let Weak::Pairs(pairs) = &told.weak else { panic!("{:?}", told.weak) };
+        assert!(told.count > 40 && told.count < source.len() - 1, "{}", told.note);
+        let (from, to) = (source.features(), data.labelled.features());
+        let seen = data.labelled.labels.unwrap();
+        let mut next = 0;
+        for (&[a, b], &same) in pairs.pairs.iter().zip(&pairs.same) {
+            let stands = |i: &usize| from.row(*i) == to.row(a) && from.row(i + 1) == to.row(b);
+            next = 1 + (next..source.len() - 1).find(stands).expect("pairs come in the order of the file");
+            assert_eq!(same, seen[a] == seen[b]);
+        }
+    }
 }

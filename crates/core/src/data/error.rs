@@ -260,6 +260,17 @@ pub enum DataError {
         /// What needs them.
         needed_by: String,
     },
+    /// Groups are needed and there are none.
+    #[error(
+        "the data set `{name}` has no groups (cameras, sessions, super classes), but the sampling `{needed_by}` needs \
+         them: name the column of a CSV file that holds them (--group-column), or take another sampling"
+    )]
+    NoGroups {
+        /// The data set.
+        name: String,
+        /// The sampling.
+        needed_by: &'static str,
+    },
     /// There is no class of that name.
     #[error("`{name}` has no class `{class}`{hint}; its classes are: {classes}")]
     NoClass {

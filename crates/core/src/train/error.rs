@@ -3,6 +3,9 @@ use crate::{augment::AugmentError, data::DataError, encoder::EncoderError};
 use std::path::PathBuf;
 use thiserror::Error;
 
+/// Why a batch has no loss.
+pub type BatchError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a run could not begin or go on.
 #[derive(Debug, Error)]
 pub enum TrainError {
@@ -29,6 +32,16 @@ pub enum TrainError {
         view: usize,
         /// What the encoder says.
         reason: EncoderError,
+    },
+    /// The loss of a batch could not be computed.
+    #[error("{method} has no loss at step {step}: {reason}")]
+    NoLoss {
+        /// Which method.
+        method: &'static str,
+        /// Step, from 1.
+        step: usize,
+        /// What the method said.
+        reason: BatchError,
     },
     /// The loss became NaN or infinite.
     #[error(

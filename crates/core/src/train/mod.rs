@@ -8,6 +8,7 @@ mod checkpoint;
 pub mod embed;
 mod error;
 mod health;
+mod order;
 mod passes;
 mod run;
 mod staged;
@@ -15,8 +16,9 @@ mod staged;
 pub use batches::{Batch, forward_views, view_shapes};
 pub use checkpoint::{CheckpointError, latest};
 
-pub use error::TrainError;
+pub use error::{BatchError, TrainError};
 pub use health::{Health, Pairs, Warning};
+pub use order::{GivenTuples, Order};
 pub use passes::{Passes, PassesError, Step};
 pub use run::{Trained, train};
 pub use staged::{Embedded, Staged};
@@ -31,10 +33,12 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
+use serde::{Deserialize, Serialize};
 use std::{ops::ControlFlow, path::PathBuf, time::Duration};
 
-/// How a method wants its batches drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a method wants its batches drawn; [`Order`] draws them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Sampling {
     /// Every image once a pass, in a new order each pass.
     Shuffled,
@@ -43,10 +47,28 @@ pub enum Sampling {
         /// Images of a class in a batch, at least 2.
         images: usize,
     },
+    /// Classes of a few super classes only, which are hard to tell apart: the groups of the data are the super classes
+    /// ([`crate::data::Hierarchical`]).
+    Hierarchical {
+        /// Super classes in a batch, at least 1.
+        super_classes: usize,
+        /// Images of a class in a batch, at least 2; more where the super classes have few classes.
+        images: usize,
+    },
+    /// As many classes as fit, each with one image from each of several groups (cameras, sessions) of the data, so that
+    /// no positive is from the anchor's group ([`crate::data::CrossGroups`]). Few classes make smaller batches.
+    CrossGroups {
+        /// Groups of a class in a batch, at least 2. Classes with fewer are left out.
+        groups: usize,
+    },
+    /// As many given tuples as fit, their items side by side ([`crate::data::FixedTuples`]). What a method gives, not a
+    /// setting.
+    #[serde(skip)]
+    Tuples(GivenTuples),
 }
 
 /// What a batch must hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Needs {
     /// Augmented views of each image.
     pub views: usize,
@@ -130,6 +152,21 @@ pub trait Method {
 
     /// The loss of one batch. Memory may change here only where the method's paper changes it before the update.
     fn objective(&self, model: &Self::Model, memory: &mut Self::Memory, batch: &Batch, at: Progress) -> Objective;
+
+    /// The same for methods that can be left without a loss: what the loop calls, which stops with the reason.
+    ///
+    /// # Errors
+    /// Whatever keeps the loss of this batch from being computed, where nothing could tell before: a device that cannot
+    /// be read, a batch with too few images.
+    fn try_objective(
+        &self,
+        model: &Self::Model,
+        memory: &mut Self::Memory,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
+        Ok(self.objective(model, memory, batch, at))
+    }
 
     /// Called after the optimiser's step with the new model: momentum updates belong here.
     fn after_step(&self, _model: &Self::Model, memory: Self::Memory, _at: Progress) -> Self::Memory {

@@ -1,6 +1,6 @@
 //! How a batch passes through the networks: at once, or piece by piece where it is larger than memory.
 
-use super::{Batch, Embedded, Method, Objective, Progress, Staged};
+use super::{Batch, Embedded, Method, Objective, Progress, Staged, TrainError};
 use crate::momentum::momentum_copy;
 use burn::{
     module::Module,
@@ -117,20 +117,32 @@ impl Passes {
         memory: &mut M::Memory,
         batch: &Batch,
         at: Progress,
-    ) -> Result<Step, PassesError> {
+    ) -> Result<Step, TrainError> {
         self.check(method, batch.len())?;
-        Ok(match (self, method.staged()) {
+        match (self, method.staged()) {
             (Self::Chunks(images), Some(staged)) => {
-                cached(staged, model, memory, batch, batch.len().div_ceil(images), at)
+                Ok(cached(staged, model, memory, batch, batch.len().div_ceil(images), at))
             }
             (Self::Parts(parts), _) if parts > 1 => accumulated(method, model, memory, batch, parts, at),
             _ => {
-                let Objective { loss, embedding } = method.objective(model, memory, batch, at);
+                let Objective { loss, embedding } = objective(method, model, memory, batch, at)?;
                 let gradients = GradientsParams::from_grads(loss.backward(), model);
-                Step { loss: loss.inner(), embedding: embedding.inner(), gradients }
+                Ok(Step { loss: loss.inner(), embedding: embedding.inner(), gradients })
             }
-        })
+        }
     }
+}
+
+/// The objective of a batch, or the step that has none and why.
+fn objective<M: Method>(
+    method: &M,
+    model: &M::Model,
+    memory: &mut M::Memory,
+    batch: &Batch,
+    at: Progress,
+) -> Result<Objective, TrainError> {
+    let missing = |reason| TrainError::NoLoss { method: method.name(), step: at.step + 1, reason };
+    method.try_objective(model, memory, batch, at).map_err(missing)
 }
 
 /// `0..n` in pieces whose lengths differ by one at most.
@@ -145,22 +157,22 @@ fn accumulated<M: Method>(
     batch: &Batch,
     parts: usize,
     at: Progress,
-) -> Step {
+) -> Result<Step, TrainError> {
     let mut gradients = GradientsAccumulator::new();
     let (mut losses, mut embeddings) = (Vec::with_capacity(parts), Vec::with_capacity(parts));
     for part in evenly(batch.len(), parts) {
         let images = part.len();
-        let objective = method.objective(model, memory, &batch.part(&part), at);
+        let objective = objective(method, model, memory, &batch.part(&part), at)?;
         let loss = objective.loss.mul_scalar(images as f64 / batch.len() as f64);
         gradients.accumulate(model, GradientsParams::from_grads(loss.backward(), model));
         losses.push(loss.inner());
         embeddings.push(by_view(objective.embedding.inner(), images));
     }
-    Step {
+    Ok(Step {
         loss: Tensor::cat(losses, 0).sum(),
         embedding: Tensor::cat(joined(&embeddings), 0),
         gradients: gradients.grads(),
-    }
+    })
 }
 
 fn cached<M: Module, N>(

@@ -1,13 +1,13 @@
-use super::{Embedder, tuple_objective};
+use super::{Attempt, Embedder, repeated_labels};
 use crate::{
-    MetricError,
+    MetricError, Pairwise,
     losses::{PairLoss, SupCon},
 };
 use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    train::{Batch, Embedded, Method, Needs, NoMemory, Objective, Progress, Sampling, Staged},
+    train::{Batch, BatchError, Embedded, Method, Needs, NoMemory, Objective, Progress, Sampling, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,16 @@ impl SupConMethod {
         }
         self.loss.validate()
     }
+
+    fn attempt(&self, model: &Embedder, batch: &Batch) -> Attempt {
+        self.compared(model.embed(batch), &repeated_labels(batch))
+    }
+
+    /// The loss of embeddings `[views n, d]`.
+    fn compared(&self, embedding: Tensor<2>, labels: &[usize]) -> Attempt {
+        let loss = |pairwise: &Pairwise| self.loss.forward(pairwise, None);
+        Attempt::over_tuples(embedding, labels, self.loss.default_distance(), loss)
+    }
 }
 
 impl Method for SupConMethod {
@@ -64,8 +74,18 @@ impl Method for SupConMethod {
         (Embedder::new(encoder, projector, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Embedder, memory: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
-        self.whole(model, memory, batch, at)
+    fn objective(&self, model: &Embedder, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
+        self.attempt(model, batch).unchecked()
+    }
+
+    fn try_objective(
+        &self,
+        model: &Embedder,
+        _: &mut NoMemory,
+        batch: &Batch,
+        _: Progress,
+    ) -> Result<Objective, BatchError> {
+        self.attempt(model, batch).checked()
     }
 
     fn staged(&self) -> Option<&dyn Staged<Embedder, NoMemory>> {
@@ -85,6 +105,6 @@ impl Staged<Embedder, NoMemory> for SupConMethod {
     fn loss(&self, _: &Embedder, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
         let z = Tensor::cat(batch.outputs.clone(), 0); // [views n, d]
         let labels = batch.labels.repeat(batch.outputs.len());
-        tuple_objective(z, &labels, self.loss.default_distance(), |p| self.loss.forward(p, None)).loss
+        self.compared(z, &labels).unchecked().loss
     }
 }
