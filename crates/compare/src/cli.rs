@@ -26,10 +26,25 @@ impl Cli {
 pub enum Command {
     /// Train and score methods side by side (the default).
     Run(Box<RunArgs>),
+    /// The same at several values of one setting: labels, noise, batch, queue, temperature and others.
+    Sweep(Box<SweepArgs>),
     /// Methods, encoders, data sets and backends, and which of them work on this machine.
     List,
     /// Write a report again from its report.json, or one report over several runs.
     Report(ReportArgs),
+}
+
+/// Arguments of `sweep`: those of `run`, and what varies.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SweepArgs {
+    /// `labels`, `noise`, `batch`, `queue`, `temperature`, `dim`, `per_class`, `negatives` or `miner`.
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["resume", "config"], conflicts_with = "resume")]
+    pub axis: Option<String>,
+    /// Values of the axis, separated by commas; `compare list` has those that it takes by itself.
+    #[arg(long, value_name = "LIST", requires = "axis")]
+    pub values: Option<String>,
+    #[command(flatten)]
+    pub run: RunArgs,
 }
 
 /// Arguments of `run`. What is left out comes from the preset.
@@ -71,9 +86,12 @@ pub struct RunArgs {
     /// Width of the encoder.
     #[arg(long, value_name = "N")]
     pub width: Option<usize>,
-    /// Share of the training labels that methods may use, in (0, 1].
+    /// Share of the labels of the seen classes that methods and probes may use, in (0, 1].
     #[arg(long, value_name = "FRACTION")]
     pub labels: Option<f64>,
+    /// Share of those labels that are replaced by another class, in [0, 1).
+    #[arg(long, value_name = "FRACTION")]
+    pub label_noise: Option<f64>,
     /// Classes never trained on: how many, or their names separated by commas.
     #[arg(long, value_name = "N|LIST")]
     pub unseen_classes: Option<String>,

@@ -1,6 +1,9 @@
 //! Every setting of a run: presets, command line and `config.toml` end here.
 
-use super::method::{MethodName, MethodSettings};
+use super::{
+    axis::Sweep,
+    method::{MethodName, MethodSettings},
+};
 use crate::{
     cli::RunArgs,
     failure::{Failure, failed, usage},
@@ -30,7 +33,7 @@ pub struct Preset {
 
 /// The presets, smallest first.
 pub const PRESETS: [Preset; 3] = [
-    Preset { name: "quick", images: 4_000, epochs: 6, seeds: 1 },
+    Preset { name: "quick", images: 3_000, epochs: 4, seeds: 3 },
     Preset { name: "standard", images: 10_000, epochs: 10, seeds: 3 },
     Preset { name: "full", images: usize::MAX, epochs: 100, seeds: 5 },
 ];
@@ -73,10 +76,14 @@ pub struct Config {
     pub encoder: Option<EncoderConfig>,
     /// Share of labels that methods may use.
     pub labels: f64,
+    /// Share of those that are false.
+    pub label_noise: f64,
     /// Unseen classes; three in ten if left out.
     pub unseen_classes: Option<UnseenClasses>,
     /// The augmented views, the same for every method; chosen by the kind of data if left out.
     pub views: Option<[Recipe; 2]>,
+    /// A setting that varies from row to row; none in a plain run.
+    pub sweep: Option<Sweep>,
     /// The methods' own settings.
     pub method: MethodSettings,
 }
@@ -97,8 +104,10 @@ impl Default for Config {
             batch: 256,
             encoder: None,
             labels: 1.0,
+            label_noise: 0.0,
             unseen_classes: None,
             views: None,
+            sweep: None,
             method: MethodSettings::default(),
         }
     }
@@ -179,6 +188,7 @@ impl Config {
         self.images = args.images.unwrap_or(self.images);
         self.batch = args.batch.unwrap_or(self.batch);
         self.labels = args.labels.unwrap_or(self.labels);
+        self.label_noise = args.label_noise.unwrap_or(self.label_noise);
         let architecture: Option<Architecture> = args.encoder.as_ref().map(|name| name.parse()).transpose()?;
         if architecture.is_some() || args.width.is_some() {
             let old = self.encoder.unwrap_or(EncoderConfig { architecture: Architecture::Conv4, width: 64 });
@@ -201,7 +211,8 @@ impl Config {
         Ok(MethodName::parse_list(&self.methods.join(","))?)
     }
 
-    fn validate(&self) -> anyhow::Result<()> {
+    /// Checks every setting's range.
+    pub fn validate(&self) -> anyhow::Result<()> {
         let at_least_one = |name, value| {
             if value == 0 { Err(anyhow!("{name} must be at least 1, got 0")) } else { Ok(()) }
         };
@@ -215,6 +226,9 @@ impl Config {
         }
         if !(self.labels > 0.0 && self.labels <= 1.0) {
             return Err(anyhow!("--labels must be in (0, 1], got {}", self.labels));
+        }
+        if !(0.0..1.0).contains(&self.label_noise) {
+            return Err(anyhow!("--label-noise must be in [0, 1), got {}", self.label_noise));
         }
         if let Some(views) = &self.views {
             for recipe in views {
@@ -231,7 +245,8 @@ mod tests {
 
     #[test]
     fn settings_survive_the_file() {
-        let config = Config { views: Some([Recipe::peers(), Recipe::peers()]), ..Config::default() };
+        let sweep = Some(Sweep::parse("labels", Some("0.1,1")).unwrap());
+        let config = Config { views: Some([Recipe::peers(), Recipe::peers()]), sweep, ..Config::default() };
         let text = toml::to_string(&config).unwrap();
         assert_eq!(Config::parse(&text).unwrap(), config);
     }

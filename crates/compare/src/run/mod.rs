@@ -1,20 +1,25 @@
-//! The head-to-head: prepare the data, train every method, score it, report.
+//! The experiments: prepare the data, train every method, score it, report.
 
+mod axis;
 mod baseline;
 mod config;
+mod embedded;
 mod features;
 mod figures;
 mod head_to_head;
+mod jobs;
 mod memory;
 mod method;
 mod prepare;
 mod progress;
 mod score;
+mod session;
 mod thumbnails;
 
+pub use axis::AXES;
 pub use config::PRESETS;
-pub use head_to_head::{rewrite_report, run};
 pub use method::MethodName;
+pub use session::{rewrite_report, run, sweep};
 
 use std::path::PathBuf;
 

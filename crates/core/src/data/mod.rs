@@ -18,6 +18,7 @@ mod fixed_tuples;
 mod folder;
 mod hierarchical;
 mod idx;
+mod noise;
 mod random;
 mod resize;
 mod sampler;
@@ -31,6 +32,7 @@ pub use error::DataError;
 pub use fixed_tuples::FixedTuples;
 pub use folder::IMAGE_EXTENSIONS;
 pub use hierarchical::Hierarchical;
+pub use noise::false_labels;
 pub use sampler::{MPerClass, Shuffled};
 pub use sampler_report::SamplerReport;
 
