@@ -26,6 +26,8 @@ impl Cli {
 pub enum Command {
     /// Train and score methods side by side (the default).
     Run(Box<RunArgs>),
+    /// The same at several values of one setting: labels, noise, batch, queue, temperature and others.
+    Sweep(Box<SweepArgs>),
     /// Methods, encoders, data sets and backends, and which of them work on this machine.
     List,
     /// Write a report again from its report.json, or one report over several runs.
@@ -34,6 +36,19 @@ pub enum Command {
     Embed(EmbedArgs),
     /// The nearest items of a gallery for every query, by an encoder that a run has trained.
     Query(QueryArgs),
+}
+
+/// Arguments of `sweep`: those of `run`, and what varies.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SweepArgs {
+    /// `labels`, `noise`, `batch`, `queue`, `temperature`, `dim`, `per_class`, `negatives` or `miner`.
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["resume", "config"], conflicts_with = "resume")]
+    pub axis: Option<String>,
+    /// Values of the axis, separated by commas; `compare list` has those that it takes by itself.
+    #[arg(long, value_name = "LIST", requires = "axis")]
+    pub values: Option<String>,
+    #[command(flatten)]
+    pub run: RunArgs,
 }
 
 /// Arguments of `run`. What is left out comes from the preset.
@@ -88,9 +103,12 @@ pub struct RunArgs {
     /// Width of the encoder.
     #[arg(long, value_name = "N")]
     pub width: Option<usize>,
-    /// Share of the training labels that methods may use, in (0, 1].
+    /// Share of the labels of the seen classes that methods and probes may use, in (0, 1].
     #[arg(long, value_name = "FRACTION")]
     pub labels: Option<f64>,
+    /// Share of those labels that are replaced by another class, in [0, 1).
+    #[arg(long, value_name = "FRACTION")]
+    pub label_noise: Option<f64>,
     /// What methods that learn from labels are told: `classes`, or only `pairs`, `triplets`, `quadruplets` or `chunks`.
     #[arg(long, value_name = "KIND")]
     pub supervision: Option<String>,

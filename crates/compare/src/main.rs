@@ -41,6 +41,7 @@ fn main() -> ExitCode {
 fn dispatch(command: cli::Command) -> Result<(), Failure> {
     match command {
         cli::Command::Run(args) => run::run(&args),
+        cli::Command::Sweep(args) => run::sweep(&args),
         cli::Command::List => {
             listing::print();
             Ok(())

@@ -42,7 +42,7 @@ fn lasting(mut report: Value) -> Value {
 
 /// A run of seconds.
 fn tiny<'a>(backend: &'a str, methods: &'a str, images: &'a str, out: &'a Path) -> Vec<&'a str> {
-    let mut args = vec!["run", "--dataset", "digits", "--epochs", "2", "--batch", "64", "--width", "8"];
+    let mut args = vec!["run", "--dataset", "digits", "--seeds", "1", "--epochs", "2", "--batch", "64", "--width", "8"];
     args.extend(["--backend", backend, "--methods", methods, "--images", images, "--out", out.to_str().unwrap()]);
     args
 }
@@ -66,7 +66,7 @@ fn every_method_runs_and_the_same_seed_gives_the_same_report() {
     }
     let methods: Vec<&str> =
         reports[0]["rows"].as_array().unwrap().iter().map(|r| r["method"].as_str().unwrap()).collect();
-    let all = "pixels,pca,untrained,supervised,mahalanobis,siamese,triplet,supcon,simclr,moco,byol,simsiam,simclr+lmnn";
+    let all = "pixels,pca,untrained,supervised,mahalanobis,siamese,triplet,supcon,simclr,simclr+lmnn,moco,byol,simsiam";
     assert_eq!(methods, all.split(',').chain(more.split(',')).collect::<Vec<_>>());
     let row = &reports[0]["rows"][6];
     for score in [
@@ -132,7 +132,7 @@ fn the_number_of_threads_changes_nothing_that_matters() {
 
 /// Three epochs of one step each.
 fn steps<'a>(backend: &'a str, methods: &'a str, data: &'a str, out: &'a Path) -> Vec<&'a str> {
-    let mut args = vec!["run", "--dataset", data, "--epochs", "3", "--batch", "100", "--width", "16"];
+    let mut args = vec!["run", "--dataset", data, "--seeds", "1", "--epochs", "3", "--batch", "100", "--width", "16"];
     args.extend(["--backend", backend, "--methods", methods, "--out", out.to_str().unwrap()]);
     args
 }
@@ -152,7 +152,8 @@ fn rows_run_too() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("wine");
     let methods = "pixels,triplet,simclr,lmnn";
-    let mut args = vec!["run", "--dataset", "wine", "--methods", methods, "--epochs", "5", "--batch", "32"];
+    let mut args =
+        vec!["run", "--dataset", "wine", "--seeds", "1", "--methods", methods, "--epochs", "5", "--batch", "32"];
     args.extend(["--backend", "flex", "--out", out.to_str().unwrap()]);
     succeeds(&args);
     assert!(report(&out)["rows"][1]["scores"]["transfer.seen.linear_probe"].as_f64().unwrap() > 0.8);
@@ -257,6 +258,12 @@ fn bad_arguments_are_refused_with_the_way_out() {
         (vec!["run", "--supervision", "pair"], "did you mean `pairs`?"),
         (vec!["run", "--supervision", "pairs", "--methods", "triplet,itml"], "`triplet` cannot learn from pairs"),
         (vec!["run", "--constraints", "9"], "--supervision"),
+        (vec!["run", "--label-noise", "1"], "--label-noise must be in [0, 1)"),
+        (vec!["sweep"], "--axis"),
+        (vec!["sweep", "--axis", "lables"], "did you mean `labels`?"),
+        (vec!["sweep", "--axis", "batch", "--values", "64,many"], "`many` is not a number"),
+        (vec!["sweep", "--axis", "queue", "--methods", "triplet", "--dataset", "digits"], "depends on `queue`"),
+        (vec!["sweep", "--axis", "batch", "--values", "9000", "--dataset", "digits"], "lower --batch"),
         (vec!["run", "--dataset", "digits", "--unseen-classes", "9"], "--unseen-classes"),
         (vec!["run", "--dataset", "digits", "--unseen-classes", "3,eleven"], "eleven"),
         (vec!["run", "--dataset", "iris", "--batch", "16", "--encoder", "conv4"], "--encoder mlp"),
@@ -349,7 +356,7 @@ fn a_diverging_method_stops_alone() {
     let config = dir.path().join("bad.toml");
     fs::write(
         &config,
-        "dataset = \"digits\"\nmethods = [\"simclr\", \"pixels\"]\nepochs = 1\nimages = 300\nbatch = 64\nbackend = \"flex\"\n\
+        "dataset = \"digits\"\nmethods = [\"simclr\", \"pixels\"]\nseeds = 1\nepochs = 1\nimages = 300\nbatch = 64\nbackend = \"flex\"\n\
          [method.simclr.optimizer]\nkind = \"sgd\"\nlearning_rate = 1e30\nwarmup = 0.0\n",
     )
     .unwrap();
@@ -366,7 +373,9 @@ fn a_diverging_method_stops_alone() {
 fn the_list_names_everything() {
     let output = compare(&["list"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    for name in ["triplet", "simsiam", "A-then-B", "A-with-B", "conv4", "fashion_mnist", "flex", "cuda", "quick"] {
+    let names =
+        ["triplet", "simsiam", "A-then-B", "A-with-B", "conv4", "fashion_mnist", "flex", "cuda", "quick", "per_class"];
+    for name in names {
         assert!(text.contains(name), "{name}: {text}");
     }
 }

@@ -16,7 +16,20 @@ fn training_beats_the_untrained_encoder() {
     let status = Command::new(env!("CARGO_BIN_EXE_compare"))
         .env("NEARFAR_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"))
         .args(["run", "--dataset", "digits", "--methods", "untrained,supervised,siamese,triplet,supcon,simclr,moco"])
-        .args(["--epochs", "15", "--batch", "64", "--width", "16", "--backend", "flex", "--out", out.to_str().unwrap()])
+        .args([
+            "--seeds",
+            "1",
+            "--epochs",
+            "15",
+            "--batch",
+            "64",
+            "--width",
+            "16",
+            "--backend",
+            "flex",
+            "--out",
+            out.to_str().unwrap(),
+        ])
         .status()
         .unwrap();
     assert!(status.success());
@@ -66,7 +79,7 @@ fn every_contrastive_method_learns() {
     let status = Command::new(env!("CARGO_BIN_EXE_compare"))
         .env("NEARFAR_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"))
         .args(["run", "--dataset", "digits", "--methods", METHODS, "--epochs", "3", "--batch", "64", "--width", "16"])
-        .args(["--backend", "flex", "--out", out.to_str().unwrap()])
+        .args(["--seeds", "1", "--backend", "flex", "--out", out.to_str().unwrap()])
         .status()
         .unwrap();
     assert!(status.success());

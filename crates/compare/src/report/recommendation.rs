@@ -157,11 +157,7 @@ fn would_change(comparisons: &[&Comparison], supervision: Option<&Verdict>) -> V
         Some(verdict) if verdict.effect.is_some() => {
             format!("Another number of labels: that fewer favour contrastive learning is {}.", verdict.verdict)
         }
-        _ => {
-            "Another number of labels: not measured; `--labels` at other shares and `compare report` over all of them \
-              do."
-            .to_owned()
-        }
+        _ => "Another number of labels: not measured; `compare sweep --axis labels` does.".to_owned(),
     });
     reasons.push("Other data: this says nothing about them.".to_owned());
     reasons

@@ -61,6 +61,10 @@ pub fn render(report: &Report, location: &Path, style: Style) -> String {
     if !verdicts.is_empty() {
         blocks.push(format!("{}\n{}", style.paint("1", "Verdicts"), verdicts.join("\n")));
     }
+    if !report.crossovers.is_empty() {
+        let lines = facts::crossovers(report).into_iter().map(|line| wrap(&printable(&line), "  ", style));
+        blocks.push(format!("{}\n{}", style.paint("1", "Crossovers"), lines.collect::<Vec<_>>().join("\n")));
+    }
     let remarks: Vec<_> = facts::remarks(report).iter().map(|remark| wrap(&printable(remark), "  ", style)).collect();
     if !remarks.is_empty() {
         blocks.push(format!("{}\n{}", style.paint("1", "Remarks"), remarks.join("\n")));

@@ -1,6 +1,7 @@
 //! Every setting of a run: presets, command line and `config.toml` end here.
 
 use super::{
+    axis::Sweep,
     hybrid::HybridSettings,
     method::{MethodName, MethodSettings},
     monitor::MonitorKind,
@@ -38,7 +39,7 @@ pub struct Preset {
 
 /// The presets, smallest first.
 pub const PRESETS: [Preset; 3] = [
-    Preset { name: "quick", images: 4_000, epochs: 6, seeds: 1, fine_tune: false },
+    Preset { name: "quick", images: 3_000, epochs: 4, seeds: 3, fine_tune: false },
     Preset { name: "standard", images: 10_000, epochs: 10, seeds: 3, fine_tune: true },
     Preset { name: "full", images: usize::MAX, epochs: 100, seeds: 5, fine_tune: true },
 ];
@@ -89,6 +90,8 @@ pub struct Config {
     pub encoder: Option<EncoderConfig>,
     /// Share of labels that methods may use.
     pub labels: f64,
+    /// Share of those that are false.
+    pub label_noise: f64,
     /// What methods that learn from labels are told.
     pub supervision: Supervision,
     /// Where statements in place of classes come from; one drawn an image if left out.
@@ -102,6 +105,8 @@ pub struct Config {
     pub views: Option<[Recipe; 2]>,
     /// How hybrids of two methods train.
     pub hybrid: HybridSettings,
+    /// A setting that varies from row to row; none in a plain run.
+    pub sweep: Option<Sweep>,
     /// The methods' own settings.
     pub method: MethodSettings,
 }
@@ -126,12 +131,14 @@ impl Default for Config {
             monitor: Vec::new(),
             encoder: None,
             labels: 1.0,
+            label_noise: 0.0,
             supervision: Supervision::default(),
             constraints: None,
             unseen_classes: None,
             fine_tune: preset.fine_tune,
             views: None,
             hybrid: HybridSettings::default(),
+            sweep: None,
             method: MethodSettings::default(),
         }
     }
@@ -228,6 +235,7 @@ impl Config {
         }
         self.labels = args.labels.unwrap_or(self.labels);
         self.fine_tune = args.fine_tune.unwrap_or(self.fine_tune);
+        self.label_noise = args.label_noise.unwrap_or(self.label_noise);
         let architecture: Option<Architecture> = args.encoder.as_ref().map(|name| name.parse()).transpose()?;
         if architecture.is_some() || args.width.is_some() {
             let old = self.encoder.unwrap_or(EncoderConfig { architecture: Architecture::Conv4, width: 64 });
@@ -250,7 +258,8 @@ impl Config {
         Ok(MethodName::parse_list(&self.methods.join(","))?)
     }
 
-    fn validate(&self) -> anyhow::Result<()> {
+    /// Checks every setting's range.
+    pub fn validate(&self) -> anyhow::Result<()> {
         let at_least_one = |name, value| {
             if value == 0 { Err(anyhow!("{name} must be at least 1, got 0")) } else { Ok(()) }
         };
@@ -264,6 +273,9 @@ impl Config {
         }
         if !(self.labels > 0.0 && self.labels <= 1.0) {
             return Err(anyhow!("--labels must be in (0, 1], got {}", self.labels));
+        }
+        if !(0.0..1.0).contains(&self.label_noise) {
+            return Err(anyhow!("--label-noise must be in [0, 1), got {}", self.label_noise));
         }
         if let Some(views) = &self.views {
             for recipe in views {
@@ -285,7 +297,8 @@ mod tests {
     fn settings_survive_the_file() {
         let views = Some([Recipe::peers(), Recipe::peers()]);
         let monitor = vec![MonitorKind::Linear, MonitorKind::Knn];
-        let config = Config { views, monitor, chunk: Some(32), ..Config::default() };
+        let sweep = Some(Sweep::parse("labels", Some("0.1,1")).unwrap());
+        let config = Config { views, monitor, sweep, chunk: Some(32), ..Config::default() };
         let text = toml::to_string(&config).unwrap();
         assert_eq!(Config::parse(&text).unwrap(), config);
     }

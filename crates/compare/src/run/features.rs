@@ -5,6 +5,7 @@ use nearfar_core::{augment::Augmenter, data::Dataset, encoder::Encoder, matrix::
 use nearfar_eval::Distance;
 
 /// Maps a data set to features.
+#[derive(Clone)]
 pub enum Features {
     /// The values themselves.
     Pixels,

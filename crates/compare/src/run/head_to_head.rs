@@ -1,230 +1,78 @@
 //! Every method on the same data, encoder and budget, one row each.
 
 use super::{
-    check,
     config::Config,
+    embedded::Embedded,
     encoder_file,
     features::Features,
     figures::Frame,
     fine_tune::fine_tune,
-    hybrid::{Combination, Hybrid, Stage},
-    joint::Joint,
+    jobs::Job,
     memory,
-    method::{Base, Deep, DeepVisitor, Linear, MethodName, MethodSettings},
-    monitor::{Monitor, Watched},
-    passes,
+    method::{Base, Linear},
     prepare::Prepared,
-    progress::{Bar, catch_interrupt, interrupted},
-    score::score,
+    score::Scorer,
     supervision,
+    training::Learnt,
 };
-use crate::{
-    cli::RunArgs,
-    failure::{Failure, failed, usage},
-    report::{self, Budget, Cost, DatasetInfo, Figures, MethodFigures, Paradigm, Report, Row, Status, axis, terminal},
-};
-use anyhow::{Context, anyhow};
+use crate::report::{Figures, MethodFigures, Paradigm, Row, Status, axis};
 use burn::tensor::Device;
-use metric::mahalanobis::{Keep, Mahalanobis, MahalanobisError, Pca};
-use nearfar_core::{
-    augment::Augmenter,
-    encoder::Encoder,
-    matrix::Matrix,
-    optim::OptimizerConfig,
-    train::{Method, TrainConfig, TrainData, Trained, Warning, train},
-};
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use metric::mahalanobis::{Keep, MahalanobisError, Pca};
+use nearfar_core::{augment::Augmenter, matrix::Matrix};
+use std::{path::Path, rc::Rc, time::Instant};
 
 /// Principal components that `pca` keeps and Mahalanobis learners start from: as many as the default encoder's
 /// features.
 const COMPONENTS: usize = 64;
 
-/// `compare run`.
-pub fn run(args: &RunArgs) -> Result<(), Failure> {
-    let (config, out, mut report) = match &args.resume {
-        Some(dir) => {
-            let config = Config::read(&dir.join("config.toml"))?;
-            let report =
-                if dir.join("report.json").is_file() { report::read(dir).map_err(usage)? } else { Report::default() };
-            (config, dir.clone(), report)
-        }
-        None => {
-            let config = Config::from_args(args)?;
-            let out = args.out.clone().unwrap_or_else(|| free_folder(&config.dataset));
-            (config, out, Report::default())
-        }
-    };
-    let methods = config.method_names().map_err(usage)?;
-    let (backend, device) = config.backend.open().map_err(usage)?;
-    catch_interrupt();
-    let data = Prepared::new(&config, &methods).map_err(|error| Failure { code: 2, error })?;
-    let encoder = data.encoder.init(data.shape, 0, &device).map_err(usage)?;
-    data.check_views(&config, &methods, &encoder).map_err(usage)?;
-    check::fits(&config, &data, &methods).map_err(usage)?;
-    passes::check(&config, &methods, data.seen.train.class_names.len()).map_err(usage)?;
-    report::check_writable(&out).map_err(usage)?;
-    // Pictures of an older run in the same folder belong to no row of this one.
-    let mut figures = match args.resume {
-        Some(_) => report::read_figures(&out).map_err(usage)?,
-        None => Figures::default(),
-    };
-    config.write(&out)?;
-    describe(&mut report, &config, &data, &backend.to_string(), &device);
-
-    let mut runner = Runner { config: &config, data: &data, device: device.autodiff(), out: &out };
-    eprintln!(
-        "{}: {} training images, {} seen and {} unseen classes; {} on {}; {} steps of {}",
-        data.name,
-        data.seen.train.len(),
-        data.classes.len() - data.unseen_names.len(),
-        data.unseen_names.len(),
-        report.encoder,
-        backend,
-        report.budget.steps,
-        config.batch
-    );
-    for seed in (0..config.seeds as u64).map(|s| config.seed.wrapping_add(s)) {
-        for method in &methods {
-            let name = method.to_string();
-            let done = |row: &&Row| row.method == name && row.seed == seed;
-            match report.rows.iter().find(done) {
-                Some(row) if row.status == Status::Ok => continue,
-                _ => report.rows.retain(|row| !done(&row)),
-            }
-            report.failures.retain(|f| f.method != name || f.seed != seed);
-            match runner.row(*method, seed, &mut figures) {
-                Ok(row) => report.rows.push(row),
-                Err(error) => {
-                    let error = format!("{error:#}");
-                    eprintln!("error: {name}, seed {seed}: {error}");
-                    report.failures.push(report::Failure { method: name, seed, error, run: String::new() });
-                }
-            }
-            report.summarize();
-            report::write(&report, &figures, &out).map_err(failed)?;
-            if interrupted() {
-                return Err(failed(anyhow!("stopped; go on with: compare run --resume {}", out.display())));
-            }
-        }
-    }
-    println!("{}", terminal::render(&report, &out, terminal::Style::detect()));
-    match report.failures.as_slice() {
-        [] => Ok(()),
-        failures => {
-            let names: Vec<&str> = failures.iter().map(|f| f.method.as_str()).collect();
-            Err(failed(anyhow!("{} did not finish; the rest is in the report", names.join(", "))))
-        }
-    }
+/// What makes one row.
+pub struct Runner<'a> {
+    /// The row's settings.
+    pub config: &'a Config,
+    /// The data, with the labels that the settings give.
+    pub data: &'a Prepared,
+    /// Where encoders train, with autodiff.
+    pub device: Device,
+    /// Folder of the report and the checkpoints.
+    pub out: &'a Path,
 }
 
-/// `compare report`.
-pub fn rewrite_report(dirs: &[PathBuf], out: Option<&Path>) -> Result<(), Failure> {
-    let mut parts = Vec::with_capacity(dirs.len());
-    for dir in dirs {
-        parts.push((report::read(dir).map_err(usage)?, report::read_figures(dir).map_err(usage)?));
-    }
-    let out = match (dirs, out) {
-        (_, Some(out)) => out,
-        ([one], None) => one.as_path(),
-        _ => return Err(usage(anyhow!("a report over several runs needs a folder of its own: --out DIR"))),
-    };
-    let (joint, figures) = report::join(parts).map_err(usage)?;
-    report::check_writable(out).map_err(usage)?;
-    report::write(&joint, &figures, out).map_err(failed)?;
-    println!("{}", terminal::render(&joint, out, terminal::Style::detect()));
-    Ok(())
+/// What the last rows left for those after them, which may differ in nothing but their probes.
+#[derive(Default)]
+pub struct Cache {
+    base: Option<(String, Result<Rc<Frozen>, String>)>,
+    scored: Option<(String, Rc<Scored>)>,
 }
 
-/// `runs/DATASET-N` with the first free N.
-fn free_folder(dataset: &str) -> PathBuf {
-    let stem = Path::new(dataset).file_stem().map_or_else(|| "run".into(), |s| s.to_string_lossy().into_owned());
-    (1..).map(|n| PathBuf::from(format!("runs/{stem}-{n}"))).find(|p| !p.exists()).expect("numbers do not end")
+/// Features before any Mahalanobis metric; taken through the data where their training came to its end.
+struct Frozen {
+    learnt: Learnt,
+    embedded: Option<Rc<Embedded>>,
 }
 
-fn describe(report: &mut Report, config: &Config, data: &Prepared, backend: &str, device: &Device) {
-    let steps_per_epoch = data.seen.train.len() / config.batch;
-    let steps = steps_per_epoch * config.epochs;
-    report.command = std::env::args().skip(1).fold("compare".to_owned(), |all, arg| all + " " + &arg);
-    report.backend = backend.to_owned();
-    report.device = format!("{device:?}");
-    report.encoder = format!("{} width {}", data.encoder.architecture, data.encoder.width);
-    report.dataset = DatasetInfo {
-        name: data.name.clone(),
-        classes: data.classes.len(),
-        seen_classes: data.classes.len() - data.unseen_names.len(),
-        unseen_classes: data.unseen_names.len(),
-        train: data.seen.train.len(),
-        validation: data.seen.validation.len(),
-        test: data.seen.test.len(),
-        unseen_class_names: data.unseen_names.clone(),
-    };
-    report.budget = Budget { epochs: config.epochs, steps, images_seen: steps * config.batch, batch: config.batch };
-    if let Ok(serde_json::Value::Object(settings)) = serde_json::to_value(config) {
-        report.settings = settings;
-    }
-}
-
-/// What all rows of a run share.
-struct Runner<'a> {
-    config: &'a Config,
-    data: &'a Prepared,
-    device: Device,
-    out: &'a Path,
-}
-
-/// Features of a method and how they came about.
-struct Learnt {
-    features: Features,
-    cost: Cost,
-    status: Status,
-    notes: Vec<String>,
-    curve: Vec<f64>,
-    monitors: BTreeMap<String, Vec<f64>>,
-    checkpoint: Option<PathBuf>,
-}
-
-impl Learnt {
-    fn fixed(features: Features) -> Self {
-        let (notes, curve, monitors) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Self { features, cost: Cost::default(), status: Status::Ok, notes, curve, monitors, checkpoint: None }
-    }
-
-    /// These features, at the cost of what came `before` as well. The curve stays: two losses have no common scale.
-    fn after(mut self, before: Cost, notes: Vec<String>) -> Self {
-        let cost = &mut self.cost;
-        cost.train_seconds += before.train_seconds;
-        cost.steps += before.steps;
-        cost.images_seen += before.images_seen;
-        cost.images_per_second = cost.images_seen as f64 / cost.train_seconds.max(1e-9);
-        self.notes = [notes, self.notes].concat();
-        self
-    }
+/// The features of a row and, where training came to its end, their scores.
+struct Scored {
+    learnt: Learnt,
+    scorer: Option<Scorer>,
 }
 
 impl Runner<'_> {
-    /// Trains and scores one row. The first seed's samples go into `figures`.
-    fn row(&mut self, method: MethodName, seed: u64, figures: &mut Figures) -> anyhow::Result<Row> {
-        memory::reset_peak();
-        let augmenter = self.data.augmenter(seed)?;
-        let mut learnt = self.base(method, seed, &augmenter)?;
-        if let Some(metric) = method.metric {
-            learnt = self.with_metric(learnt, metric, &augmenter)?;
-        }
-        learnt.cost.peak_memory_bytes = memory::peak();
+    /// Trains and scores one row. Its samples go into `figures` if the page is to show them.
+    pub fn row(&self, job: &Job, cache: &mut Cache, figures: &mut Figures) -> anyhow::Result<Row> {
+        let method = job.method;
+        let scored = self.scored(job, cache)?;
+        let learnt = &scored.learnt;
         let told = self.data.told.as_ref().filter(|_| method.needs_labels());
+        let checkpoint = learnt.checkpoint.as_ref().and_then(|path| path.strip_prefix(self.out).ok());
         let mut row = Row {
-            method: method.to_string(),
+            method: job.name.clone(),
             paradigm: match method.paradigm() {
                 "metric" => Paradigm::Metric,
                 "contrastive" => Paradigm::Contrastive,
                 "hybrid" => Paradigm::Hybrid,
                 _ => Paradigm::Baseline,
             },
-            seed,
+            seed: job.seed,
             labels_used: match told {
                 Some(told) => told.count,
                 None if method.needs_labels() => self.data.labelled.len(),
@@ -233,43 +81,94 @@ impl Runner<'_> {
             scores: Default::default(),
             cost: learnt.cost,
             run: String::new(),
-            axes: [(axis::LABELS, self.config.labels), (axis::BATCH, self.config.batch as f64)]
-                .map(|(name, value)| (name.to_owned(), value))
-                .into(),
+            axes: job.axes.clone(),
             status: learnt.status,
-            notes: learnt.notes,
-            checkpoint: learnt.checkpoint.and_then(|p| Some(p.strip_prefix(self.out).ok()?.display().to_string())),
-            curve: learnt.curve,
-            monitors: learnt.monitors,
+            notes: learnt.notes.clone(),
+            checkpoint: checkpoint.map(|path| path.display().to_string()),
+            curve: learnt.curve.clone(),
+            monitors: learnt.monitors.clone(),
             bootstrap: Default::default(),
         };
         if let Some(told) = told {
             row.axes.insert(axis::CONSTRAINTS.to_owned(), told.count as f64);
             row.notes.push(told.note.clone());
         }
-        if row.status == Status::Ok {
-            row.checkpoint = Some(encoder_file::write(&learnt.features, &row.method, seed, self.data, self.out)?);
-            let frame = (seed == self.config.seed).then(|| Frame::new(&self.data.seen.test)).transpose()?;
-            let mut scores = score(&learnt.features, self.data, &augmenter, &self.device, seed, frame.as_ref())?;
-            if self.config.fine_tune {
-                match learnt.features.encoder().filter(|_| method.metric.is_none()) {
-                    Some(encoder) => fine_tune(encoder, self.data, &augmenter, &self.device, seed, &mut scores)?,
-                    None => scores.notes.push("fine_tune: frozen features are not trained on".into()),
+        let Some(scorer) = &scored.scorer else { return Ok(row) };
+        row.checkpoint = Some(encoder_file::write(&learnt.features, job, self.data, self.out)?);
+        let mut scores = scorer.score(self.data, job.seed)?;
+        if self.config.fine_tune {
+            match learnt.features.encoder().filter(|_| method.metric.is_none()) {
+                Some(encoder) => {
+                    let augmenter = self.data.augmenter(job.seed)?;
+                    fine_tune(encoder, self.data, &augmenter, &self.device, job.seed, &mut scores)?;
                 }
+                None => scores.notes.push("fine_tune: frozen features are not trained on".into()),
             }
-            row.scores = scores.values;
-            row.bootstrap = scores.bootstrap;
-            row.notes.extend(scores.notes);
-            if let Some((frame, pictures)) = frame.zip(scores.pictures) {
-                let method = MethodFigures { method: row.method.clone(), seed, ..pictures };
-                figures.insert(frame.into_set(&self.data.seen.test, &method)?, method);
+        }
+        row.scores = scores.values;
+        row.bootstrap = scores.bootstrap;
+        row.notes.extend(scores.notes);
+        if job.pictured {
+            let frame = Frame::new(&self.data.seen.test)?;
+            match scorer.pictures(&frame, self.data) {
+                Ok(pictures) => {
+                    let method = MethodFigures { method: row.method.clone(), seed: job.seed, ..pictures };
+                    figures.insert(frame.into_set(&self.data.seen.test, &method)?, method);
+                }
+                Err(error) => row.notes.push(format!("pictures: {error}")),
             }
         }
         Ok(row)
     }
 
-    fn base(&self, method: MethodName, seed: u64, augmenter: &Augmenter) -> anyhow::Result<Learnt> {
-        match method.base {
+    /// The features of a row with what is the same in all their scores.
+    fn scored(&self, job: &Job, cache: &mut Cache) -> anyhow::Result<Rc<Scored>> {
+        if let Some((features, scored)) = &cache.scored
+            && *features == job.features
+        {
+            return Ok(Rc::clone(scored));
+        }
+        memory::reset_peak();
+        let base = self.frozen(job, cache)?;
+        let mut learnt = base.learnt.clone();
+        let scorer = match (&base.embedded, job.method.metric) {
+            (None, _) => None,
+            (Some(embedded), None) => Some(Scorer::new(Rc::clone(embedded), self.data)?),
+            (Some(embedded), Some(metric)) => {
+                let (with_metric, embedded) = self.with_metric(learnt, embedded, metric)?;
+                learnt = with_metric;
+                Some(Scorer::new(Rc::new(embedded), self.data)?)
+            }
+        };
+        let scored = Rc::new(Scored { learnt, scorer });
+        cache.scored = Some((job.features.clone(), Rc::clone(&scored)));
+        Ok(scored)
+    }
+
+    /// The row's features before any Mahalanobis metric. What failed fails again, without another try.
+    fn frozen(&self, job: &Job, cache: &mut Cache) -> anyhow::Result<Rc<Frozen>> {
+        if let Some((base, made)) = &cache.base
+            && *base == job.base
+        {
+            return made.clone().map_err(anyhow::Error::msg);
+        }
+        let made = self.make(job).map(Rc::new).map_err(|error| format!("{error:#}"));
+        cache.base = Some((job.base.clone(), made.clone()));
+        made.map_err(anyhow::Error::msg)
+    }
+
+    fn make(&self, job: &Job) -> anyhow::Result<Frozen> {
+        let augmenter = self.data.augmenter(job.seed)?;
+        let mut learnt = self.base(job, &augmenter)?;
+        learnt.cost.peak_memory_bytes = memory::peak();
+        let finished = learnt.status == Status::Ok;
+        let embedded = || Embedded::new(&learnt.features, self.data, &augmenter, &self.device);
+        let embedded = finished.then(embedded).transpose()?.map(Rc::new);
+        Ok(Frozen { learnt, embedded })
+    }
+
+    fn base(&self, job: &Job, augmenter: &Augmenter) -> anyhow::Result<Learnt> {
+        match job.method.base {
             Base::Pixels => Ok(Learnt::fixed(Features::Pixels)),
             Base::Pca => {
                 let start = Instant::now();
@@ -278,181 +177,36 @@ impl Runner<'_> {
                 learnt.cost.train_seconds = start.elapsed().as_secs_f64();
                 Ok(learnt)
             }
-            Base::Untrained => Ok(Learnt::fixed(Features::Encoder(Box::new(self.encoder(seed)?)))),
-            Base::Deep(deep) => self.deep(deep, seed, augmenter),
-            Base::Hybrid(hybrid) => self.hybrid(hybrid, seed, augmenter),
+            Base::Untrained => Ok(Learnt::fixed(Features::Encoder(Box::new(self.encoder(job.seed)?)))),
+            Base::Deep(deep) => self.deep(deep, job, augmenter),
+            Base::Hybrid(hybrid) => self.hybrid(hybrid, job, augmenter),
         }
     }
 
-    fn with_metric(&self, base: Learnt, metric: Linear, augmenter: &Augmenter) -> anyhow::Result<Learnt> {
-        if base.status != Status::Ok {
-            return Ok(base);
-        }
-        let seen = supervision::seen_by(self.data, metric);
-        let rows = base.features.of(seen, augmenter, &self.device)?;
+    /// The metric learnt on the labelled items' features, and all features under it.
+    fn with_metric(
+        &self,
+        mut learnt: Learnt,
+        embedded: &Embedded,
+        metric: Linear,
+    ) -> anyhow::Result<(Learnt, Embedded)> {
+        let rows = match metric {
+            // It uses no labels.
+            Linear::Covariance => embedded.seen[0].clone(),
+            _ => embedded.seen[0].select(&self.data.given.items),
+        };
         let start = Instant::now();
         let fitted = supervision::fit(self.config, self.data, metric, &rows)?;
-        let mut learnt = base;
         learnt.cost.train_seconds += start.elapsed().as_secs_f64();
+        learnt.cost.peak_memory_bytes = learnt.cost.peak_memory_bytes.max(memory::peak());
         if !fitted.converged {
             learnt
                 .notes
                 .push(format!("the Mahalanobis learner stopped after {} iterations, unconverged", fitted.iterations));
         }
+        let embedded = embedded.under(&fitted.model)?;
         learnt.features = Features::Mahalanobis(Box::new(learnt.features), fitted.model);
-        Ok(learnt)
-    }
-
-    fn encoder(&self, seed: u64) -> anyhow::Result<Encoder> {
-        Ok(self.data.encoder.init(self.data.shape, seed, &self.device)?)
-    }
-
-    /// The methods' settings, with what comes from the data.
-    fn settings(&self) -> MethodSettings {
-        let classes = self.data.seen.train.class_names.len();
-        let mut settings = MethodSettings { classes, ..self.config.method.clone() };
-        settings.supervised.settings.classes = classes;
-        settings
-    }
-
-    /// What every method may spend.
-    fn budget(&self) -> Stage {
-        let Config { batch, epochs, .. } = *self.config;
-        Stage { images: self.data.seen.train.len() / batch * batch * epochs, epochs }
-    }
-
-    fn deep(&self, deep: Deep, seed: u64, augmenter: &Augmenter) -> anyhow::Result<Learnt> {
-        let run = DeepRun {
-            runner: self,
-            name: deep.name().to_owned(),
-            folder: format!("{}-seed{seed}", deep.name()).into(),
-            labels: deep.needs_labels(),
-            seed,
-            augmenter,
-            stage: self.budget(),
-            encoder: self.encoder(seed)?,
-        };
-        supervision::visit(self.config, self.data, deep, run)?
-    }
-
-    /// Two methods on one encoder, with the budget of one.
-    fn hybrid(&self, hybrid: Hybrid, seed: u64, augmenter: &Augmenter) -> anyhow::Result<Learnt> {
-        let (settings, ways) = (self.settings(), self.config.hybrid);
-        let folder = PathBuf::from(format!("{hybrid}-seed{seed}"));
-        let run = |part: &str, labels, stage, encoder| DeepRun {
-            runner: self,
-            name: hybrid.to_string(),
-            folder: folder.join(part),
-            labels,
-            seed,
-            augmenter,
-            stage,
-            encoder,
-        };
-        match hybrid.combination {
-            Combination::With => {
-                let ((first, optimizer), (second, _)) = (settings.any(hybrid.first)?, settings.any(hybrid.second)?);
-                let joint = Joint { first, second, weight: ways.weight };
-                run("", true, self.budget(), self.encoder(seed)?).visit(&joint, optimizer)
-            }
-            Combination::Then => {
-                let [before, after] = ways.stages(self.budget(), self.config.batch);
-                let first = run("pre-training", hybrid.first.needs_labels(), before, self.encoder(seed)?);
-                let first = settings.visit(hybrid.first, first)??;
-                if first.status != Status::Ok {
-                    return Ok(first);
-                }
-                let encoder = first.features.encoder().cloned().context("pre-training left no encoder")?;
-                let second = run("fine-tuning", hybrid.second.needs_labels(), after, encoder);
-                Ok(settings.visit(hybrid.second, second)??.after(first.cost, first.notes))
-            }
-        }
-    }
-}
-
-/// One training run.
-struct DeepRun<'a> {
-    runner: &'a Runner<'a>,
-    /// What progress is shown under.
-    name: String,
-    /// Where checkpoints go, below their common folder.
-    folder: PathBuf,
-    /// Whether it sees the images whose labels may be used, or all of them.
-    labels: bool,
-    seed: u64,
-    augmenter: &'a Augmenter,
-    stage: Stage,
-    /// Where it starts.
-    encoder: Encoder,
-}
-
-impl DeepVisitor for DeepRun<'_> {
-    type Output = anyhow::Result<Learnt>;
-
-    /// Trains the method; its features are those of its encoder, under the distance that it learnt, if any.
-    fn visit<M: Method>(self, method: &M, optimizer: &OptimizerConfig) -> Self::Output {
-        let Runner { config, data, device, out } = self.runner;
-        // Every method sees as many images; one with few labels sees those more often.
-        let dataset = if self.labels { &data.labelled } else { &data.seen.train };
-        let needs = method.needs();
-        let (order, batch) = check::order(&needs, dataset, config.batch, self.seed)?;
-        let steps = (self.stage.images / batch).max(1);
-        let train_config = TrainConfig {
-            batch,
-            passes: passes::passes(config)?,
-            steps,
-            steps_per_epoch: steps.div_ceil(self.stage.epochs),
-            seed: self.seed,
-            optimizer: optimizer.clone(),
-            checkpoints: Some(out.join("checkpoints").join(&self.folder)),
-        };
-        let width = data.encoder.features();
-        let watched = Watched {
-            train: dataset,
-            validation: &data.seen.validation,
-            augmenter: self.augmenter,
-            features: width,
-            device,
-        };
-        let mut bar = Bar::new(&self.name, steps, Monitor::new(&config.monitor, watched)?);
-        let augmenter = method.augmenter(self.augmenter)?;
-        let train_data = TrainData { dataset, augmenter: &augmenter };
-        let trained = train(method, self.encoder, width, train_data, &train_config, device, &mut bar)?;
-        let (monitors, notes) = bar.finish().map(Monitor::finish).unwrap_or_default();
-        let encoder = Features::Encoder(Box::new(method.encoder(&trained.model).clone()));
-        let features = match method.components(&trained.model) {
-            None => encoder,
-            Some(map) => {
-                let map = map.try_into_vec_as::<f32>().map_err(|e| anyhow!("the learnt distance was not read: {e}"))?;
-                let metric = Mahalanobis::new(map.into_iter().map(f64::from).collect(), width)?;
-                Features::Mahalanobis(Box::new(encoder), metric)
-            }
-        };
-        let mut learnt = learnt(features, trained, batch);
-        learnt.notes.extend(notes);
-        learnt.notes.extend(check::visits(&needs, &order, dataset, learnt.cost.steps));
-        Ok(Learnt { monitors, ..learnt })
-    }
-}
-
-/// What a training run leaves.
-fn learnt<M>(features: Features, trained: Trained<M>, batch: usize) -> Learnt {
-    let Trained { finished, steps, time, losses, warnings, checkpoint, .. } = trained;
-    let images = steps * batch;
-    Learnt {
-        features,
-        cost: Cost {
-            train_seconds: time.as_secs_f64(),
-            images_per_second: images as f64 / time.as_secs_f64().max(1e-9),
-            peak_memory_bytes: None,
-            steps,
-            images_seen: images,
-        },
-        status: if finished { Status::Ok } else { Status::Stopped },
-        notes: warnings.iter().map(Warning::to_string).collect(),
-        curve: losses,
-        monitors: BTreeMap::new(),
-        checkpoint,
+        Ok((learnt, embedded))
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
 use anyhow::{Context, anyhow};
 use nearfar_core::{
     augment::{Augmenter, Normalization, Recipe},
-    data::{DataError, Dataset, Inputs, Shape, catalog, split},
+    data::{DataError, Dataset, Inputs, Shape, catalog, false_labels, split},
     encoder::{Architecture, Encoder, EncoderConfig},
     optim::OptimizerConfig,
     train::{Method, TrainData, view_shapes},
@@ -36,6 +36,54 @@ pub struct Parts {
     pub test: Dataset,
 }
 
+impl Parts {
+    /// The classes of the three.
+    pub fn labels(&self) -> Result<[&[usize]; 3], DataError> {
+        let Self { train, validation, test } = self;
+        Ok([train.labels_for("scoring")?, validation.labels_for("scoring")?, test.labels_for("scoring")?])
+    }
+}
+
+/// Items of a part whose labels may be used, with those labels, of which some may be false.
+pub struct Given {
+    /// Places in the part, rising.
+    pub items: Vec<usize>,
+    /// One label each.
+    pub labels: Vec<usize>,
+}
+
+impl Given {
+    /// The share of the labels of `part` that the settings give, and of these the share that they make false.
+    fn new(part: &Dataset, config: &Config, seed: u64) -> anyhow::Result<Self> {
+        let items = split::fraction(part, config.labels, seed)?.0;
+        let all = part.labels_for("the share of labels given")?;
+        let labels: Vec<usize> = items.iter().map(|&item| all[item]).collect();
+        let labels = false_labels(&labels, part.class_names.len(), config.label_noise, seed)?;
+        Ok(Self { items, labels })
+    }
+
+    /// The part with nothing but these items and labels.
+    fn of(&self, part: &Dataset) -> Dataset {
+        Dataset { labels: Some(self.labels.clone()), ..part.select(&self.items) }
+    }
+}
+
+/// Where the images of `seen.train` stood in the data as they came.
+struct Source {
+    /// The row of each.
+    rows: Vec<usize>,
+    /// Rows in all.
+    all: usize,
+}
+
+impl Source {
+    /// What methods are told about the labelled images in place of their labels, if so.
+    fn told(&self, config: &Config, given: &Given, labelled: &Dataset) -> anyhow::Result<Option<Told>> {
+        let rows: Vec<usize> = given.items.iter().map(|&item| self.rows[item]).collect();
+        Told::new(config, labelled, &rows, self.all)
+    }
+}
+
 /// Everything that methods train and are scored on.
 pub struct Prepared {
     /// Name for reports.
@@ -46,10 +94,15 @@ pub struct Prepared {
     pub unseen_names: Vec<String>,
     /// Seen classes: `train` is what methods train on.
     pub seen: Parts,
-    /// The part of `seen.train` whose labels methods may use.
+    /// The labels of `seen.train` that methods and probes may use.
+    pub given: Given,
+    /// The same of `seen.validation`.
+    pub given_validation: Given,
+    /// The part of `seen.train` with those labels.
     pub labelled: Dataset,
     /// What methods are told about them in place of their labels, if so.
     pub told: Option<Told>,
+    source: Source,
     /// Classes never trained on, if any.
     pub unseen: Option<Parts>,
     /// Another data set, with its name.
@@ -58,6 +111,8 @@ pub struct Prepared {
     pub shape: Shape,
     /// The encoder.
     pub encoder: EncoderConfig,
+    /// The one that is trained when the settings name none.
+    default_encoder: EncoderConfig,
     /// Views and normalisation; the seed of views is the run's.
     pub views: [Recipe; 2],
     /// Of the training images.
@@ -111,14 +166,14 @@ impl Prepared {
         };
         let most = if config.images == 0 { usize::MAX } else { config.images };
         let seen_parts = parts(&seen, most)?;
-        if config.batch > seen_parts.train.len() {
-            return Err(DataError::BatchTooLarge { batch: config.batch, images: seen_parts.train.len() }.into());
-        }
-        let labelled = split::fraction(&seen_parts.train, config.labels, seed.wrapping_add(3))?.0;
-        let numbers = chosen(&numbers, &seen, most)?.select(&labelled).groups.unwrap_or_default();
-        let labelled = seen_parts.train.select(&labelled);
-        let told = Told::new(config, &labelled, &numbers, rows_given)?;
-        let unseen_parts = if unseen.len() >= 2 { Some(parts(&unseen, MOST_PROBE_IMAGES)?) } else { None };
+        let rows = chosen(&numbers, &seen, most)?.groups.unwrap_or_default();
+        let given = Given::new(&seen_parts.train, config, seed.wrapping_add(3))?;
+        let given_validation = Given::new(&seen_parts.validation, config, seed.wrapping_add(4))?;
+        let labelled = given.of(&seen_parts.train);
+        let source = Source { rows, all: rows_given };
+        let told = source.told(config, &given, &labelled)?;
+        // A small budget is small everywhere: probes elsewhere get no more images than methods train on.
+        let unseen_parts = if unseen.len() >= 2 { Some(parts(&unseen, MOST_PROBE_IMAGES.min(most))?) } else { None };
         let shape = seen_parts.train.shape();
         let rows = matches!(seen_parts.train.inputs, Inputs::Rows(_));
         let default_encoder =
@@ -129,15 +184,35 @@ impl Prepared {
             unseen_names: unseen.iter().map(|&c| classes[c].clone()).collect(),
             views: config.views.clone().unwrap_or_else(|| default_views(rows)),
             encoder: config.encoder.unwrap_or(default_encoder),
+            default_encoder,
             name,
             classes,
+            given,
+            given_validation,
             labelled,
             told,
+            source,
             unseen: unseen_parts,
             seen: seen_parts,
             other,
             shape,
         })
+    }
+
+    /// Goes over to the labels and the encoder of a row's settings; everything else is the same for all rows of a run.
+    pub fn adopt(&mut self, config: &Config) -> anyhow::Result<()> {
+        self.given = Given::new(&self.seen.train, config, config.seed.wrapping_add(3))?;
+        self.given_validation = Given::new(&self.seen.validation, config, config.seed.wrapping_add(4))?;
+        self.labelled = self.given.of(&self.seen.train);
+        self.told = self.source.told(config, &self.given, &self.labelled)?;
+        self.encoder = config.encoder.unwrap_or(self.default_encoder);
+        Ok(())
+    }
+
+    /// An error if a batch of this size asks for more images than there are to train on.
+    pub fn check_batch(&self, batch: usize) -> Result<(), DataError> {
+        let images = self.seen.train.len();
+        if batch > images { Err(DataError::BatchTooLarge { batch, images }) } else { Ok(()) }
     }
 
     /// The views of a run with `seed`.

@@ -10,11 +10,14 @@ use std::{
     ops::ControlFlow,
     sync::{
         OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
 static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Training steps done by this process.
+static STEPS: AtomicUsize = AtomicUsize::new(0);
 
 /// Makes the first Ctrl-C end the run behind a checkpoint; the second ends the program.
 pub fn catch_interrupt() {
@@ -33,6 +36,17 @@ pub fn catch_interrupt() {
 /// Whether Ctrl-C was pressed.
 pub fn interrupted() -> bool {
     STOP.load(Ordering::SeqCst)
+}
+
+/// Counts a training step. After as many as `NEARFAR_STOP_AFTER` says, it is as if Ctrl-C had been pressed: for tests, and
+/// for machines that are lent for so long.
+fn count_step() {
+    static LIMIT: OnceLock<Option<usize>> = OnceLock::new();
+    let limit = LIMIT.get_or_init(|| std::env::var("NEARFAR_STOP_AFTER").ok()?.parse().ok());
+    let done = STEPS.fetch_add(1, Ordering::SeqCst) + 1;
+    if *limit == Some(done) {
+        STOP.store(true, Ordering::SeqCst);
+    }
 }
 
 /// One method's bar, and the monitors that watch it. Hidden by indicatif where standard error is no terminal; then each
@@ -63,6 +77,7 @@ impl<'a> Bar<'a> {
 
 impl Observer for Bar<'_> {
     fn step(&mut self, event: &StepEvent) -> ControlFlow<()> {
+        count_step();
         self.bar.set_position(event.step as u64);
         let newest = &self.newest;
         self.bar.set_message(format!("loss {:.4}{newest} {:.0} images/s", event.loss, event.images_per_second));

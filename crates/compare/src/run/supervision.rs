@@ -188,7 +188,7 @@ pub fn fit(config: &Config, data: &Prepared, metric: Linear, rows: &Matrix) -> a
 }
 
 /// The images that a Mahalanobis learner may see: all of them where it uses no labels.
-pub fn seen_by(data: &Prepared, metric: Linear) -> &Dataset {
+fn seen_by(data: &Prepared, metric: Linear) -> &Dataset {
     if metric == Linear::Covariance { &data.seen.train } else { &data.labelled }
 }
 

@@ -19,6 +19,7 @@ mod folder;
 mod hierarchical;
 mod idx;
 mod items;
+mod noise;
 mod random;
 mod resize;
 mod sampler;
@@ -33,6 +34,7 @@ pub use fixed_tuples::FixedTuples;
 pub use folder::IMAGE_EXTENSIONS;
 pub use hierarchical::Hierarchical;
 pub use items::{ItemKind, Items};
+pub use noise::false_labels;
 pub use sampler::{MPerClass, Shuffled};
 pub use sampler_report::SamplerReport;
 

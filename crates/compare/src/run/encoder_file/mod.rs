@@ -10,7 +10,7 @@ mod tests;
 pub use error::EncoderFileError;
 pub use model::Model;
 
-use super::{features::Features, prepare::Prepared};
+use super::{features::Features, jobs::Job, prepare::Prepared};
 use crate::report;
 use anyhow::Context;
 use nearfar_core::{
@@ -68,19 +68,19 @@ pub enum Base {
 }
 
 /// Writes the file of a row into the run's folder `out` and returns its name there.
-pub fn write(features: &Features, method: &str, seed: u64, data: &Prepared, out: &Path) -> anyhow::Result<String> {
+pub fn write(features: &Features, job: &Job, data: &Prepared, out: &Path) -> anyhow::Result<String> {
     let about = About {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        method: method.to_owned(),
-        seed,
+        method: job.name.clone(),
+        seed: job.seed,
         dataset: data.name.clone(),
         input: ItemKind::of(&data.seen.train),
         base: base(features, data.encoder),
         maps: maps(features),
         distance: features.distance(),
     };
-    let name = format!("{FOLDER}/{method}-seed{seed}.{ENDING}");
+    let name = format!("{FOLDER}/{}.{ENDING}", job.file);
     let folder = out.join(FOLDER);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     report::replace(&out.join(&name), &encode(&about, features, &data.normalization)?)?;
