@@ -32,7 +32,7 @@ pub(super) struct Hinge<'a> {
     pub(super) push: f64,
 }
 
-/// What one block of rows adds.
+/// What one piece of rows adds.
 struct Part {
     loss: f64,
     degrees: Vec<f64>,
@@ -47,9 +47,16 @@ impl Hinge<'_> {
         let pulls = self.target_distances(&embedded); // [n, neighbors]
         let screen = Screen::new(&embedded, pulls.chunks_exact(self.neighbors).map(margin_radius));
         let mut weighted = Dense::zeros(n, d); // W X
-        let blocks = weighted.data.par_chunks_mut(BLOCK * d).enumerate();
-        let parts: Vec<Part> =
-            blocks.map(|(block, out)| self.block(block * BLOCK, out, &embedded, &pulls, &screen)).collect();
+        let height = gradient::height(n, BLOCK);
+        let pieces = weighted.data.par_chunks_mut(height * d).enumerate();
+        let piece = |(piece, out): (usize, &mut [f64])| {
+            let mut part = Part { loss: 0.0, degrees: vec![0.0; n] };
+            for (block, out) in out.chunks_mut(BLOCK * d).enumerate() {
+                self.block(piece * height + block * BLOCK, out, &embedded, &pulls, &screen, &mut part);
+            }
+            part
+        };
+        let parts: Vec<Part> = pieces.map(piece).collect();
         let loss: f64 = parts.iter().map(|p| p.loss).sum();
         let degrees = gradient::add_in_order(parts.into_iter().map(|p| p.degrees), n);
         (loss, gradient::from_pair_weights(&components, &self.data.rows, &degrees, weighted))
@@ -62,11 +69,18 @@ impl Hinge<'_> {
             .collect()
     }
 
-    /// Loss and pair weights of the rows from `first` on; `weighted` is their part of `W X`.
-    fn block(&self, first: usize, weighted: &mut [f64], embedded: &Dense, pulls: &[f64], screen: &Screen) -> Part {
+    /// Adds loss and pair weights of the rows from `first` on to `part`; `weighted` is their part of `W X`.
+    fn block(
+        &self,
+        first: usize,
+        weighted: &mut [f64],
+        embedded: &Dense,
+        pulls: &[f64],
+        screen: &Screen,
+        part: &mut Part,
+    ) {
         let (n, d, k) = (self.data.len(), self.data.dim(), self.neighbors);
         let height = weighted.len() / d;
-        let mut part = Part { loss: 0.0, degrees: vec![0.0; n] };
         let mut active = vec![0.0; height * k]; // impostors of each (row, target)
         let mut tile = vec![0.0f32; height * TILE.min(n)];
         let mut near = Vec::new();
@@ -80,13 +94,12 @@ impl Hinge<'_> {
                 screen.candidates(i, start, products, &mut near);
                 near.retain(|&l| self.data.class_of[l] != self.data.class_of[i]);
                 let row = Row { i, pulls: &pulls[i * k..(i + 1) * k], active: &mut active[r * k..(r + 1) * k] };
-                self.push_away(row, &near, embedded, &mut weighted[r * d..(r + 1) * d], &mut part);
+                self.push_away(row, &near, embedded, &mut weighted[r * d..(r + 1) * d], part);
             }
         }
         for (r, (active, weighted)) in active.chunks_exact(k).zip(weighted.chunks_exact_mut(d)).enumerate() {
-            self.pull_together(first + r, active, pulls, weighted, &mut part);
+            self.pull_together(first + r, active, pulls, weighted, part);
         }
-        part
     }
 
     /// Adds the hinges of one row against the candidates `near`.
