@@ -15,7 +15,7 @@
 //! | [`Mmc`] | pairs, or classes | different pairs far in sum, same pairs near in sum | `pairs * d^2` |
 //! | [`Sdml`] | pairs, or classes | the same, with few features that interact | `d^3` |
 //! | [`Lsml`] | quadruplets, or classes | one pair nearer than another | `quadruplets * d^2` |
-//! | [`Scml`] | triplets, or classes | one row nearer than another by a margin, in local directions | `triplets * d`, `(n + bases) d^2` |
+//! | [`Scml`] | triplets, or classes | one row nearer than another by a margin | `triplets * d`, `(n + bases) d^2` |
 //! | [`Pca`] | none | the directions of greatest variance: the baseline | one eigendecomposition |
 //!
 //! Weak supervision (pairs, triplets, quadruplets, chunks) comes as the types of [`crate::weak`];
@@ -58,6 +58,7 @@ mod prior;
 mod rca;
 mod regions;
 mod scml;
+mod screen;
 mod sdml;
 mod threshold;
 
