@@ -28,11 +28,11 @@ use crate::weak::Triplets;
 /// unknowns as directions, whatever the number of features.
 ///
 /// **Solver.** Limited-memory BFGS over the roots of the weights, on all triplets, from equal weights at the best
-/// scale. The problem is convex, and the search ends at its minimum. The paper, and metric-learn, take 10,000 stochastic
-/// steps of dual averaging whose first is 200 units long whatever the features' scale: on the Iris data (triplets of
-/// [`knn_triplets`], 3 and 10 neighbours) metric-learn ends at a mean hinge of 0.23 to 0.44 over ten seeds, the
-/// Euclidean distance has 0.19, and the minimum is 0.041. The settings of that solver (`gamma`, the size of a batch,
-/// the looks at the objective) are gone with it.
+/// scale. The problem is convex, and the search ends at its minimum. The paper, and metric-learn, take 10,000
+/// stochastic steps of dual averaging whose first is 200 units long whatever the features' scale: on the Iris data
+/// (triplets of [`knn_triplets`], 3 and 10 neighbours) metric-learn ends at a mean hinge of 0.23 to 0.44 over ten
+/// seeds, the Euclidean distance has 0.19, and the minimum is 0.041. The settings of that solver (`gamma`, the size of
+/// a batch, the looks at the objective) are gone with it.
 ///
 /// metric-learn's directions from triplets take rows for columns of eigenvectors, and the sign that should tell good
 /// directions from bad ones is lost in a square. None of this is here.
