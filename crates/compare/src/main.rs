@@ -41,6 +41,7 @@ fn main() -> ExitCode {
 fn dispatch(command: cli::Command) -> Result<(), Failure> {
     match command {
         cli::Command::Run(args) => run::run(&args),
+        cli::Command::Tune(args) => run::tune(&args),
         cli::Command::List => {
             listing::print();
             Ok(())

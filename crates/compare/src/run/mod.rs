@@ -11,10 +11,12 @@ mod prepare;
 mod progress;
 mod score;
 mod thumbnails;
+mod tune;
 
 pub use config::PRESETS;
 pub use head_to_head::{rewrite_report, run};
 pub use method::MethodName;
+pub use tune::{Objective, tune};
 
 use std::path::PathBuf;
 
