@@ -106,7 +106,7 @@ pub struct TuneArgs {
     /// Stop behind the search, without a run with the tuned settings.
     #[arg(long)]
     pub search_only: bool,
-    /// What every trial shares; `--seeds` is for the run with the tuned settings.
+    // What every trial shares; `--seeds` is for the run with the tuned settings.
     #[command(flatten)]
     pub run: RunArgs,
 }
