@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::run::Objective;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -28,6 +29,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// The same at several values of one setting: labels, noise, batch, queue, temperature and others.
     Sweep(Box<SweepArgs>),
+    /// Choose every method's settings on validation images, with as many trials for each, then run with them.
+    Tune(Box<TuneArgs>),
     /// Methods, encoders, data sets and backends, and which of them work on this machine.
     List,
     /// Write a report again from its report.json, or one report over several runs.
@@ -130,6 +133,26 @@ pub struct RunArgs {
     /// Repeat a run from its config.toml; other arguments override it.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// Arguments of `tune`: those of `run`, and how hard is searched.
+#[derive(Debug, Clone, Args)]
+pub struct TuneArgs {
+    /// Trials of every method; 20 if left out. With --resume, more of them.
+    #[arg(long, value_name = "N")]
+    pub trials: Option<usize>,
+    /// Trainings of a trial, each with other classes held out; 1 if left out.
+    #[arg(long, value_name = "N")]
+    pub folds: Option<usize>,
+    /// What settings are chosen by; the mean if left out.
+    #[arg(long, value_name = "WHAT")]
+    pub objective: Option<Objective>,
+    /// Stop behind the search, without a run with the tuned settings.
+    #[arg(long)]
+    pub search_only: bool,
+    // What every trial shares; `--seeds` is for the run with the tuned settings.
+    #[command(flatten)]
+    pub run: RunArgs,
 }
 
 /// Arguments of `report`.

@@ -42,6 +42,7 @@ fn dispatch(command: cli::Command) -> Result<(), Failure> {
     match command {
         cli::Command::Run(args) => run::run(&args),
         cli::Command::Sweep(args) => run::sweep(&args),
+        cli::Command::Tune(args) => run::tune(&args),
         cli::Command::List => {
             listing::print();
             Ok(())

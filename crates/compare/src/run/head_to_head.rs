@@ -211,7 +211,7 @@ impl Runner<'_> {
 }
 
 /// [`COMPONENTS`] principal components, or all of them where the rows vary in fewer directions.
-fn components(rows: &Matrix) -> Result<Pca, MahalanobisError> {
+pub(super) fn components(rows: &Matrix) -> Result<Pca, MahalanobisError> {
     match Pca::fit(rows, Keep::Count(COMPONENTS)) {
         Err(MahalanobisError::RankTooLow { .. }) => Pca::fit(rows, Keep::All),
         other => other,

@@ -28,6 +28,7 @@ mod supervision;
 mod thumbnails;
 mod told;
 mod training;
+mod tune;
 mod vectors;
 mod views;
 
@@ -38,6 +39,7 @@ pub use hybrid::Hybrid;
 pub use method::MethodName;
 pub use query::query;
 pub use session::{rewrite_report, run, sweep};
+pub use tune::{Objective, tune};
 
 use std::path::PathBuf;
 

@@ -175,7 +175,6 @@ struct TrainingRun<'a> {
 impl DeepVisitor for TrainingRun<'_> {
     type Output = anyhow::Result<Learnt>;
 
-    /// Trains the method; its features are those of its encoder, under the distance that it learnt, if any.
     fn visit<M: Method>(self, method: &M, optimizer: &OptimizerConfig) -> Self::Output {
         let Runner { config, data, device, out } = self.runner;
         // Every method sees as many images; one with few labels sees those more often.
@@ -205,18 +204,23 @@ impl DeepVisitor for TrainingRun<'_> {
         let train_data = TrainData { dataset, augmenter: &augmenter };
         let trained = train(method, self.encoder, width, train_data, &train_config, device, &mut bar)?;
         let (monitors, notes) = bar.finish().map(Monitor::finish).unwrap_or_default();
-        let encoder = Features::Encoder(Box::new(method.encoder(&trained.model).clone()));
-        let features = match method.components(&trained.model) {
-            None => encoder,
-            Some(map) => {
-                let map = map.try_into_vec_as::<f32>().map_err(|e| anyhow!("the learnt distance was not read: {e}"))?;
-                let metric = Mahalanobis::new(map.into_iter().map(f64::from).collect(), width)?;
-                Features::Mahalanobis(Box::new(encoder), metric)
-            }
-        };
+        let features = features_of(method, &trained.model, width)?;
         let mut learnt = Learnt::trained(features, trained, batch);
         learnt.notes.extend(notes);
         learnt.notes.extend(check::visits(&needs, &order, dataset, learnt.cost.steps));
         Ok(Learnt { monitors, ..learnt })
     }
+}
+
+/// The features of a trained method, of which its encoder makes `width`: under the distance that it learnt, if any.
+pub fn features_of<M: Method>(method: &M, model: &M::Model, width: usize) -> anyhow::Result<Features> {
+    let encoder = Features::Encoder(Box::new(method.encoder(model).clone()));
+    Ok(match method.components(model) {
+        None => encoder,
+        Some(map) => {
+            let map = map.try_into_vec_as::<f32>().map_err(|e| anyhow!("the learnt distance was not read: {e}"))?;
+            let metric = Mahalanobis::new(map.into_iter().map(f64::from).collect(), width)?;
+            Features::Mahalanobis(Box::new(encoder), metric)
+        }
+    })
 }
