@@ -85,7 +85,10 @@ fn gradient_caching_equals_the_whole_batch_in_every_method_that_has_it() {
     let caching = Passes::Chunks(IMAGES);
     two_halves_equal_the_whole(&SimClr { hidden: HIDDEN, output: OUTPUT, ..SimClr::default() }, caching);
     two_halves_equal_the_whole(&Dcl { hidden: HIDDEN, output: OUTPUT, ..Dcl::default() }, caching);
-    two_halves_equal_the_whole(&Dclw { hidden: HIDDEN, output: OUTPUT, ..Dclw::default() }, caching);
+    two_halves_equal_the_whole(
+        &Dclw { dcl: Dcl { hidden: HIDDEN, output: OUTPUT, ..Dcl::default() }, ..Dclw::default() },
+        caching,
+    );
     let moco = Moco { queue: 30, norm_parts: 1, hidden: HIDDEN, output: OUTPUT, ..Moco::default() };
     two_halves_equal_the_whole(&moco, caching);
     two_halves_equal_the_whole(&Moco { queue_per_view: true, ..moco }, caching);

@@ -268,7 +268,7 @@ mod tests {
         assert_ne!(features(joint.second.encoder(&model.1)), new, "the second model's own copies were stepped too");
         // The second method's own parameters are trained, and handed out.
         let components = joint.components(&model).unwrap().try_into_vec_as::<f32>().unwrap();
-        let identity = |i: usize| if i % (FEATURES + 1) == 0 { 1.0 } else { 0.0 };
+        let identity = |i: usize| if i.is_multiple_of(FEATURES + 1) { 1.0 } else { 0.0 };
         assert!(components.iter().enumerate().any(|(i, c)| (c - identity(i)).abs() > 1e-4), "{components:?}");
     }
 

@@ -145,6 +145,19 @@ method_table! {
 }
 
 impl Deep {
+    /// The method of that name.
+    pub fn find(name: &str) -> Option<Self> {
+        bases().find_map(|(known, base, _)| match base {
+            Base::Deep(deep) if known == name => Some(deep),
+            _ => None,
+        })
+    }
+
+    /// metric, contrastive or baseline.
+    pub fn family(self) -> &'static str {
+        MethodName { base: Base::Deep(self), metric: None }.paradigm()
+    }
+
     /// Its name in lists and reports.
     pub fn name(self) -> &'static str {
         match self {
@@ -251,26 +264,6 @@ fn bases() -> impl Iterator<Item = (&'static str, Base, &'static str)> {
         .into_iter()
         .chain(DEEP.iter().map(|&(name, deep, line)| (name, Base::Deep(deep), line)))
         .chain(losses.map(|(place, &(name, line))| (name, Base::Deep(Deep::Loss(place)), line)))
-}
-
-impl Deep {
-    /// The method of that name.
-    pub fn find(name: &str) -> Option<Self> {
-        bases().find_map(|(known, base, _)| match base {
-            Base::Deep(deep) if known == name => Some(deep),
-            _ => None,
-        })
-    }
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        bases().find(|(_, base, _)| *base == Base::Deep(self)).map_or("", |(name, ..)| name)
-    }
-
-    /// metric, contrastive or baseline.
-    pub fn family(self) -> &'static str {
-        MethodName { base: Base::Deep(self), metric: None }.paradigm()
-    }
 }
 
 /// Mahalanobis learners: alone they stand on principal components.

@@ -4,7 +4,7 @@
 use super::{
     config::{Config, UnseenClasses},
     datasets_root,
-    method::{Base, DeepVisitor, MethodName, MethodSettings},
+    method::{DeepVisitor, MethodName, MethodSettings},
     told::{self, Told},
 };
 use anyhow::{Context, anyhow};
@@ -249,7 +249,7 @@ impl DeepVisitor for ViewsFit<'_> {
     fn visit<M: Method>(self, method: &M, _: &OptimizerConfig) -> anyhow::Result<()> {
         let augmenter = method.augmenter(self.shared)?;
         let data = TrainData { dataset: self.data, augmenter: &augmenter };
-        view_shapes(method.needs(), data, self.encoder)?;
+        view_shapes(&method.needs(), data, self.encoder)?;
         Ok(())
     }
 }

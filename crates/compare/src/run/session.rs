@@ -64,7 +64,6 @@ fn settings(args: &RunArgs) -> Result<Config, Failure> {
 
 /// A run under way.
 struct Session {
-    config: Config,
     jobs: Vec<Job>,
     data: Prepared,
     device: Device,
@@ -119,7 +118,7 @@ impl Session {
             config.batch,
             jobs.len()
         );
-        Ok(Self { config, jobs, data, device: device.autodiff(), out, report, figures })
+        Ok(Self { jobs, data, device: device.autodiff(), out, report, figures })
     }
 
     /// Does the jobs that have no row yet.

@@ -224,7 +224,7 @@ mod tests {
         let path = dir.path().join("t.csv");
         std::fs::write(&path, "a,b\n1,2.5\n3,4.5\n").unwrap();
         let data = open_rows(&path, "t", None, 2).unwrap();
-        assert_eq!((data.labels, data.len(), data.inputs), (None, 2, Inputs::Rows(rows(&[1.0, 2.5, 3.0, 4.5]))));
+        assert_eq!((data.len(), data.labels, data.inputs), (2, None, Inputs::Rows(rows(&[1.0, 2.5, 3.0, 4.5]))));
         // One column more than wanted holds the labels, and one class will do.
         std::fs::write(&path, "a,b,y\n1,2.5,x\n3,4.5,x\n").unwrap();
         let data = open_rows(&path, "t", None, 2).unwrap();

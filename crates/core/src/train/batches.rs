@@ -31,6 +31,18 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
     }
+
+    /// The images `range` alone.
+    ///
+    /// # Panics
+    /// When the batch has fewer images.
+    pub fn part(&self, range: &Range<usize>) -> Self {
+        Self {
+            views: self.views.iter().map(|view| view.clone().narrow(0, range.start, range.len())).collect(),
+            labels: self.labels.get(range.clone()).unwrap_or_default().to_vec(),
+            indices: self.indices[range.clone()].to_vec(),
+        }
+    }
 }
 
 /// `forward` of all views, one below the other, `[views * n, d]`, the first view first.
@@ -47,25 +59,13 @@ pub fn forward_views(views: &[Tensor<4>], forward: impl Fn(Tensor<4>) -> Tensor<
         Ok([all]) => all,
         Err(parts) => Tensor::cat(parts, 0),
     }
-
-    /// The images `range` alone.
-    ///
-    /// # Panics
-    /// When the batch has fewer images.
-    pub fn part(&self, range: &Range<usize>) -> Self {
-        Self {
-            views: self.views.iter().map(|view| view.clone().narrow(0, range.start, range.len())).collect(),
-            labels: self.labels.get(range.clone()).unwrap_or_default().to_vec(),
-            indices: self.indices[range.clone()].to_vec(),
-        }
-    }
 }
 
 /// The shapes of a method's views, each of which `encoder` can take.
 ///
 /// # Errors
 /// When a recipe does not fit the data, or a view is too small for the encoder.
-pub fn view_shapes(needs: Needs, data: TrainData<'_>, encoder: &Encoder) -> Result<Vec<Shape>, TrainError> {
+pub fn view_shapes(needs: &Needs, data: TrainData<'_>, encoder: &Encoder) -> Result<Vec<Shape>, TrainError> {
     data.augmenter.check(&data.dataset.inputs)?;
     let mut shapes = data.augmenter.view_shapes(data.dataset.shape());
     shapes.truncate(needs.views);

@@ -132,7 +132,7 @@ fn fixed<const N: usize>(
     FixedTuples::new(tuples.to_vec(), items, (batch / N).min(tuples.len()), seed)
 }
 
-fn groups(dataset: &Dataset, needed_by: &'static str) -> Result<&[usize], DataError> {
+fn groups<'a>(dataset: &'a Dataset, needed_by: &'static str) -> Result<&'a [usize], DataError> {
     dataset.groups.as_deref().ok_or_else(|| DataError::NoGroups { name: dataset.name.clone(), needed_by })
 }
 

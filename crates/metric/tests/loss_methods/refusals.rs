@@ -4,7 +4,7 @@ use super::*;
 use metric::{
     MetricError, Pairwise, Reducer,
     losses::{
-        Contrastive, Instance, PairLoss,
+        Contrastive, Instance,
         class::{ArcFace, ProxyNca},
     },
     methods::LossKind,
