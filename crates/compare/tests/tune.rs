@@ -83,7 +83,7 @@ fn a_search_that_was_cut_off_goes_on_as_if_it_had_not_been() {
     let dir = tempfile::tempdir().unwrap();
     let whole = dir.path().join("whole");
     let mut args = tuning("iris", "triplet,itml", "7", &whole);
-    args.extend(["--batch", "16", "--search-only"]);
+    args.extend(["--encoder", "mlp", "--batch", "16", "--search-only"]);
     succeeds(&args);
     let expected = trials(&whole);
     assert_eq!(expected.len(), 14);

@@ -310,11 +310,11 @@ mod tests {
     };
     use burn::tensor::Device;
 
-    const SHAPE: Shape = Shape { channels: 3, height: 9, width: 11 };
+    const SHAPE: Shape = Shape { channels: 3, height: 17, width: 19 };
 
     fn images(device: &Device) -> Tensor<4> {
         let values: Vec<f32> = (0..2 * SHAPE.size()).map(|i| (i as f32 * 0.37).sin()).collect();
-        Tensor::from_data(TensorData::new(values, [2, 3, 9, 11]), device)
+        Tensor::from_data(TensorData::new(values, [2, 3, 17, 19]), device)
     }
 
     fn encoder(architecture: Architecture, width: usize, seed: u64, device: &Device) -> Encoder {

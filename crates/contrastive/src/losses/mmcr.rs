@@ -48,8 +48,8 @@ pub fn nuclear_norm(x: Tensor<3>) -> Tensor<1> {
     with_gradient(x, sum, &gradient)
 }
 
-/// Singular values below this share of the largest are rounding.
-const RANK: f64 = 1e-10;
+/// Singular values below this share of the largest are rounding: embeddings are `f32`.
+const RANK: f64 = 1e-6;
 
 /// Nuclear norm and derivative of a row-major matrix; nothing where it has no decomposition.
 fn one_nuclear_norm(matrix: &[f64], rows: usize, columns: usize) -> Option<(f64, Vec<f64>)> {
