@@ -87,14 +87,15 @@ retrieval() {
   done
 }
 
-losses() {
+# several PROGRAM ROUNDS PREFIX: the rows of a program that takes their names, in one call.
+several() {
   local row only=""
   for row in $rows; do
-    if [[ $row == loss.* ]]; then only+=${only:+,}$row; fi
+    if [[ $row == "$3".* ]]; then only+=${only:+,}$row; fi
   done
   if [[ -z $only ]]; then return 0; fi
-  ours losses --rounds 20 --only "$only"
-  peer losses --rounds 20 --only "$only"
+  ours "$1" --rounds "$2" --only "$only"
+  peer "$1" --rounds "$2" --only "$only"
 }
 
 : >"$lines"
@@ -104,7 +105,8 @@ for ((round = 1; round <= ROUNDS; round++)); do
   encoder resnet18 64 1 3
   simclr
   retrieval
-  losses
+  several losses 20 loss
+  several mahalanobis 1 mahalanobis
 done
 if wants search.1000000; then
   echo "1,000,000 references" >&2

@@ -20,7 +20,8 @@ from pathlib import Path
 TORCH = ("torch", "torch, channels last")
 LIGHTLY = ("lightly, workers=0", "lightly, workers=2")
 PML = ("pytorch-metric-learning",)
-SIZES = ("batch", "images", "queries", "dimension", "classes", "top")
+ML = ("metric-learn",)
+SIZES = ("batch", "images", "queries", "dimension", "classes", "top", "rows", "features", "iterations")
 # What both sides compute from equal inputs; float32 sums in different orders differ by less.
 CHECK_TOLERANCE = 1e-3
 
@@ -55,6 +56,9 @@ ROWS = [
     Row("loss.multi_similarity", "multi-similarity with its miner, 512 x 128, 64 classes", "flex", PML, 3.0),
     Row("loss.supcon", "SupCon, 512 x 128, 64 classes", "flex", PML, 1.0),
     Row("loss.nt_xent", "NT-Xent, 512 pairs x 128", "flex", ("lightly",), 1.5),
+    Row("mahalanobis.lmnn", "LMNN, 10 steps, 5,000 x 50", "host", ML, 5.0),
+    Row("mahalanobis.nca", "NCA, 10 steps, 5,000 x 50", "host", ML, 5.0),
+    Row("mahalanobis.itml", "ITML, 1,000 pairs of 5,000 x 50, to its tolerance", "host", ML, 5.0),
 ]
 
 

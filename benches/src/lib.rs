@@ -16,6 +16,7 @@ pub mod timer;
 pub use step::{Inference, TrainStep};
 
 use burn::tensor::{Device, Tensor, TensorData};
+use metric::weak::Pairs;
 use nearfar_core::{
     backend::{Backend, BackendError},
     data::{Inputs, Shape},
@@ -57,6 +58,40 @@ pub fn shared_embeddings(items: usize, dimension: usize, seed: u64) -> Matrix {
     let value = |i: usize| (split_mix(seed, i as u64) >> 40) as f32 / 8_388_608.0 - 1.0;
     let values = (0..items * dimension).map(value).collect();
     Matrix::new(values, items, dimension).expect("as many values as the shape says")
+}
+
+/// Rows `[items, features]` of classes that overlap, and their classes `0, 1, .., classes - 1, 0, ..`: noise uniform in
+/// [-2, 2), and 1.5 more in each feature whose number leaves the rest `class` when divided by the classes.
+/// `benches/peers/mahalanobis.py` makes the same.
+///
+/// # Panics
+/// When there are items but no classes.
+pub fn shared_classes(items: usize, features: usize, classes: usize) -> (Matrix, Vec<usize>) {
+    let value = |i: usize, j: usize| {
+        let unit = (split_mix(0, (i * features + j) as u64) >> 40) as f32 / 16_777_216.0;
+        let signal = if j % classes == i % classes { 1.5 } else { 0.0 };
+        4.0 * unit - 2.0 + signal
+    };
+    (Matrix::from_fn(items, features, value), balanced_labels(items, classes))
+}
+
+/// `count` pairs of equal classes of [`shared_classes`], then as many of different ones; the same as the peer's.
+///
+/// # Panics
+/// When there are fewer than two classes, fewer than two items of each, or `classes` does not divide `items`.
+pub fn shared_pairs(items: usize, classes: usize, count: usize) -> Pairs {
+    assert!(classes > 1 && items >= 2 * classes && items.is_multiple_of(classes), "{items} items of {classes} classes");
+    let each = items / classes;
+    let word = |seed: u64, i: usize, range: usize| (split_mix(seed, i as u64) % range as u64) as usize;
+    let same = (0..count).map(|p| {
+        let a = word(3, 2 * p, items);
+        [a, (a + classes * (1 + word(3, 2 * p + 1, each - 1))) % items]
+    });
+    let different = (0..count).map(|p| {
+        let a = word(4, 3 * p, items);
+        [a, (a + classes * word(4, 3 * p + 1, each) + 1 + word(4, 3 * p + 2, classes - 1)) % items]
+    });
+    Pairs { pairs: same.chain(different).collect(), same: (0..2 * count).map(|p| p < count).collect() }
 }
 
 /// Word `i` of the stream that begins at `seed`.
@@ -106,6 +141,17 @@ mod tests {
         let expected = [0.133_123_04, 0.491_563_44, 0.942_005_4, -0.111_281_63, -0.111_470_7, 0.525_788_66];
         assert_eq!(shared_embeddings(2, 3, 1).as_slice(), expected);
         assert!(shared_embeddings(50, 20, 1).as_slice().iter().all(|v| (-1.0..1.0).contains(v)));
+    }
+
+    #[test]
+    fn shared_pairs_are_of_the_kind_they_say() {
+        let (x, labels) = shared_classes(30, 4, 5);
+        assert_eq!((x.rows(), x.cols(), labels[6]), (30, 4, 1));
+        let pairs = shared_pairs(30, 5, 40);
+        assert_eq!((pairs.pairs.len(), pairs.same.len()), (80, 80));
+        for (&[a, b], &same) in pairs.pairs.iter().zip(&pairs.same) {
+            assert!(a != b && (labels[a] == labels[b]) == same, "{a} {b}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 
 const TRAIN_STEP: &str = env!("CARGO_BIN_EXE_train_step");
 const LOSSES: &str = env!("CARGO_BIN_EXE_losses");
+const MAHALANOBIS: &str = env!("CARGO_BIN_EXE_mahalanobis");
 const RETRIEVAL: &str = env!("CARGO_BIN_EXE_retrieval");
 const SIMCLR_EPOCH: &str = env!("CARGO_BIN_EXE_simclr_epoch");
 
@@ -86,6 +87,8 @@ fn bad_arguments_exit_with_2_and_say_what_is_wrong() {
     }
     refused(LOSSES, "--batch 8 --classes 5", "two embeddings of each");
     refused(LOSSES, "--only loss.triplets", "loss.triplet_semihard");
+    refused(MAHALANOBIS, "--rows 601", "as many of each");
+    refused(MAHALANOBIS, "--only mahalanobis.lda", "mahalanobis.nca");
     refused(RETRIEVAL, "--references 10 --top 11", "--top 11");
     refused(RETRIEVAL, "--only rank", "scores");
     refused(SIMCLR_EPOCH, "--images 8 --batch 9", "--batch 9");
@@ -131,6 +134,23 @@ fn retrieval_prints_the_peers_values() {
     assert_eq!(lines[1]["scores"]["recall_at"][0][1], 0.07);
     let one = line(RETRIEVAL, "--queries 20 --references 30 --top 3 --only search --warmup 0 --rounds 1");
     assert_eq!(one["work"], "search.30");
+}
+
+#[test]
+fn mahalanobis_prints_the_peers_values() {
+    // Printed by `mahalanobis.py --rows 600`, metric-learn 0.7.0: two objectives before the first step, and a trace.
+    let expected =
+        [("mahalanobis.lmnn", 81_475.228_33), ("mahalanobis.nca", 555.083_841_87), ("mahalanobis.itml", 41.505_806_06)];
+    let lines = lines(MAHALANOBIS, "--rows 600 --rounds 1 --warmup 0");
+    assert_eq!(lines.len(), expected.len());
+    for (line, (name, value)) in lines.iter().zip(expected) {
+        assert_eq!((line["work"].as_str(), line["rows"].as_u64()), (Some(name), Some(600)));
+        let error = line["check"].as_f64().unwrap() / value - 1.0;
+        assert!(error.abs() < 1e-6 && line["seconds"].as_f64().unwrap() > 0.0, "{line}");
+    }
+    // Ten steps of metric-learn reach 80,821.7 (falling) and 595.67 (rising).
+    let objective = |at: usize| lines[at]["objective"].as_f64().unwrap();
+    assert!(objective(0) < 80_821.7 && objective(1) > 590.0, "{} {}", objective(0), objective(1));
 }
 
 #[test]

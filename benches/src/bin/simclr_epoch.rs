@@ -18,7 +18,7 @@ use nearfar_core::{
     data::{Dataset, catalog},
     encoder::{Architecture, EncoderConfig},
     optim::OptimizerConfig,
-    train::{TrainConfig, TrainData, train},
+    train::{Passes, TrainConfig, TrainData, train},
 };
 use serde_json::json;
 use std::{path::PathBuf, process::ExitCode};
@@ -116,8 +116,15 @@ impl Work {
         let data = TrainData { dataset: &self.dataset, augmenter: &self.augmenter };
         // AdamW at 1e-3 with decay 1e-4.
         let optimizer = OptimizerConfig::default();
-        let config =
-            TrainConfig { batch: self.batch, steps, steps_per_epoch: steps, seed: SEED, optimizer, checkpoints: None };
+        let config = TrainConfig {
+            batch: self.batch,
+            passes: Passes::Whole,
+            steps,
+            steps_per_epoch: steps,
+            seed: SEED,
+            optimizer,
+            checkpoints: None,
+        };
         let features = self.encoder.features();
         let trained = train(&SimClr::default(), encoder, features, data, &config, &self.device, &mut ())?;
         trained.losses.last().copied().context("the run had no epoch")

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::run::Objective;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -26,10 +27,31 @@ impl Cli {
 pub enum Command {
     /// Train and score methods side by side (the default).
     Run(Box<RunArgs>),
+    /// The same at several values of one setting: labels, noise, batch, queue, temperature and others.
+    Sweep(Box<SweepArgs>),
+    /// Choose every method's settings on validation images, with as many trials for each, then run with them.
+    Tune(Box<TuneArgs>),
     /// Methods, encoders, data sets and backends, and which of them work on this machine.
     List,
     /// Write a report again from its report.json, or one report over several runs.
     Report(ReportArgs),
+    /// Features of other data by an encoder that a run has trained, as a NumPy or Parquet file.
+    Embed(EmbedArgs),
+    /// The nearest items of a gallery for every query, by an encoder that a run has trained.
+    Query(QueryArgs),
+}
+
+/// Arguments of `sweep`: those of `run`, and what varies.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SweepArgs {
+    /// `labels`, `noise`, `batch`, `queue`, `temperature`, `dim`, `per_class`, `negatives` or `miner`.
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["resume", "config"], conflicts_with = "resume")]
+    pub axis: Option<String>,
+    /// Values of the axis, separated by commas; `compare list` has those that it takes by itself.
+    #[arg(long, value_name = "LIST", requires = "axis")]
+    pub values: Option<String>,
+    #[command(flatten)]
+    pub run: RunArgs,
 }
 
 /// Arguments of `run`. What is left out comes from the preset.
@@ -41,7 +63,11 @@ pub struct RunArgs {
     /// Label column of a CSV file; the last one if left out.
     #[arg(long, value_name = "COLUMN")]
     pub label_column: Option<String>,
-    /// Methods, separated by commas, or `all`. `A+B` fits the Mahalanobis learner B on A's frozen features.
+    /// Column of a CSV file that tells groups (cameras, sessions, super classes) apart, for samplings that ask for them.
+    #[arg(long, value_name = "COLUMN")]
+    pub group_column: Option<String>,
+    /// Methods, separated by commas, or `all`. `A+B` fits the Mahalanobis learner B on A's frozen features; `A-then-B`
+    /// trains with the contrastive A, then with B; `A-with-B` with both at once.
     #[arg(long, value_name = "LIST")]
     pub methods: Option<String>,
     /// How much to train: `quick` (minutes on two cores), `standard` or `full`.
@@ -65,18 +91,39 @@ pub struct RunArgs {
     /// Images a step.
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
+    /// Parts of a batch whose gradients are accumulated: less memory, for methods whose loss does not compare images.
+    #[arg(long, value_name = "N")]
+    pub accumulate: Option<usize>,
+    /// Images held at once by gradient caching: less memory, the same loss over the whole batch.
+    #[arg(long, value_name = "N")]
+    pub chunk: Option<usize>,
+    /// What to read from the encoder after every epoch: `knn`, `linear` or both, separated by a comma.
+    #[arg(long, value_name = "LIST")]
+    pub monitor: Option<String>,
     /// `conv4`, `resnet9`, `resnet18` or `mlp`.
     #[arg(long, value_name = "E")]
     pub encoder: Option<String>,
     /// Width of the encoder.
     #[arg(long, value_name = "N")]
     pub width: Option<usize>,
-    /// Share of the training labels that methods may use, in (0, 1].
+    /// Share of the labels of the seen classes that methods and probes may use, in (0, 1].
     #[arg(long, value_name = "FRACTION")]
     pub labels: Option<f64>,
+    /// Share of those labels that are replaced by another class, in [0, 1).
+    #[arg(long, value_name = "FRACTION")]
+    pub label_noise: Option<f64>,
+    /// What methods that learn from labels are told: `classes`, or only `pairs`, `triplets`, `quadruplets` or `chunks`.
+    #[arg(long, value_name = "KIND")]
+    pub supervision: Option<String>,
+    /// Statements in place of classes: how many are drawn from the labels, or a CSV file of them.
+    #[arg(long, value_name = "N|FILE")]
+    pub constraints: Option<String>,
     /// Classes never trained on: how many, or their names separated by commas.
     #[arg(long, value_name = "N|LIST")]
     pub unseen_classes: Option<String>,
+    /// Also score encoders trained on with 1 % and with 10 % of the labels; on by default in `standard` and `full`.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub fine_tune: Option<bool>,
     /// Folder of the report, the settings and the checkpoints.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -88,6 +135,26 @@ pub struct RunArgs {
     pub config: Option<PathBuf>,
 }
 
+/// Arguments of `tune`: those of `run`, and how hard is searched.
+#[derive(Debug, Clone, Args)]
+pub struct TuneArgs {
+    /// Trials of every method; 20 if left out. With --resume, more of them.
+    #[arg(long, value_name = "N")]
+    pub trials: Option<usize>,
+    /// Trainings of a trial, each with other classes held out; 1 if left out.
+    #[arg(long, value_name = "N")]
+    pub folds: Option<usize>,
+    /// What settings are chosen by; the mean if left out.
+    #[arg(long, value_name = "WHAT")]
+    pub objective: Option<Objective>,
+    /// Stop behind the search, without a run with the tuned settings.
+    #[arg(long)]
+    pub search_only: bool,
+    // What every trial shares; `--seeds` is for the run with the tuned settings.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
 /// Arguments of `report`.
 #[derive(Debug, Clone, Args)]
 pub struct ReportArgs {
@@ -96,5 +163,55 @@ pub struct ReportArgs {
     pub dirs: Vec<PathBuf>,
     /// Where the joint report goes; needed for several runs, the run's own folder for one.
     #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// Which encoder computes features, and how: common to `embed` and `query`.
+#[derive(Debug, Clone, Args)]
+pub struct EncoderArgs {
+    /// The encoder of a row: `encoders/METHOD-seedN.safetensors` in the folder of a run.
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: PathBuf,
+    /// `auto`, `wgpu`, `ndarray`, `flex` or `cuda`.
+    #[arg(long, value_name = "B", default_value = "auto")]
+    pub backend: String,
+    /// Items in one forward pass; fewer need less memory.
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub batch: usize,
+    /// Label column of CSV files; the last one if left out, or none where there is no column more than the encoder takes.
+    #[arg(long, value_name = "COLUMN")]
+    pub label_column: Option<String>,
+}
+
+/// Arguments of `embed`.
+#[derive(Debug, Clone, Args)]
+pub struct EmbedArgs {
+    #[command(flatten)]
+    pub encoder: EncoderArgs,
+    /// What to embed: an image, a folder of images (with or without class folders), IDX, CIFAR binary, a CSV file, or
+    /// the name of a data set that ships.
+    #[arg(long, value_name = "NAME|PATH")]
+    pub input: String,
+    /// File of the features: `.npy`, with paths and labels in FILE.npy.csv, or `.parquet`.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// Arguments of `query`.
+#[derive(Debug, Clone, Args)]
+pub struct QueryArgs {
+    #[command(flatten)]
+    pub encoder: EncoderArgs,
+    /// Where to search: as `embed --input`.
+    #[arg(long, value_name = "NAME|PATH")]
+    pub gallery: String,
+    /// What to search for: as `embed --input`.
+    #[arg(long, value_name = "NAME|PATH")]
+    pub query: String,
+    /// Neighbours of each query.
+    #[arg(long, value_name = "K", default_value_t = 10)]
+    pub top: usize,
+    /// Write the answers too: `.html` (a page with thumbnails) or `.json`.
+    #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }

@@ -1,6 +1,6 @@
 //! `compare list`.
 
-use crate::run::{MethodName, PRESETS, datasets_root};
+use crate::run::{AXES, Hybrid, MethodName, PRESETS, datasets_root};
 use nearfar_core::{augment::NamedViews, backend::Backend, data::catalog, encoder::Architecture};
 
 /// Prints what there is and what works on this machine.
@@ -8,6 +8,9 @@ pub fn print() {
     println!("methods");
     for (name, line) in MethodName::listing() {
         println!("  {name:<16} {line}");
+    }
+    for (form, line) in Hybrid::LISTING {
+        println!("  {form:<16} {line}");
     }
     println!("  {:<16} hybrid: the Mahalanobis learner B on the frozen features of A, for example simclr+lmnn", "A+B");
     println!("\nencoders");
@@ -34,6 +37,10 @@ pub fn print() {
     for preset in PRESETS {
         let images = if preset.images == usize::MAX { "all".to_owned() } else { preset.images.to_string() };
         println!("  {:<16} {images} images, {} epochs, {} seeds", preset.name, preset.epochs, preset.seeds);
+    }
+    println!("\naxes of `compare sweep`, with the values that they take by themselves");
+    for (_, name, values, line) in &AXES {
+        println!("  {name:<16} {line}: {values}");
     }
     println!("\nbackends");
     for backend in Backend::ALL {

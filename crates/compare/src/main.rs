@@ -41,10 +41,14 @@ fn main() -> ExitCode {
 fn dispatch(command: cli::Command) -> Result<(), Failure> {
     match command {
         cli::Command::Run(args) => run::run(&args),
+        cli::Command::Sweep(args) => run::sweep(&args),
+        cli::Command::Tune(args) => run::tune(&args),
         cli::Command::List => {
             listing::print();
             Ok(())
         }
         cli::Command::Report(args) => run::rewrite_report(&args.dirs, args.out.as_deref()),
+        cli::Command::Embed(args) => run::embed(&args),
+        cli::Command::Query(args) => run::query(&args),
     }
 }

@@ -42,7 +42,7 @@ fn lasting(mut report: Value) -> Value {
 
 /// A run of seconds.
 fn tiny<'a>(backend: &'a str, methods: &'a str, images: &'a str, out: &'a Path) -> Vec<&'a str> {
-    let mut args = vec!["run", "--dataset", "digits", "--epochs", "2", "--batch", "64", "--width", "8"];
+    let mut args = vec!["run", "--dataset", "digits", "--seeds", "1", "--epochs", "2", "--batch", "64", "--width", "8"];
     args.extend(["--backend", backend, "--methods", methods, "--images", images, "--out", out.to_str().unwrap()]);
     args
 }
@@ -66,7 +66,7 @@ fn every_method_runs_and_the_same_seed_gives_the_same_report() {
     }
     let methods: Vec<&str> =
         reports[0]["rows"].as_array().unwrap().iter().map(|r| r["method"].as_str().unwrap()).collect();
-    let all = "pixels,pca,untrained,supervised,mahalanobis,siamese,triplet,supcon,simclr,moco,byol,simsiam,simclr+lmnn";
+    let all = "pixels,pca,untrained,supervised,mahalanobis,siamese,triplet,supcon,simclr,simclr+lmnn,moco,byol,simsiam";
     assert_eq!(methods, all.split(',').chain(more.split(',')).collect::<Vec<_>>());
     let row = &reports[0]["rows"][6];
     for score in [
@@ -132,7 +132,7 @@ fn the_number_of_threads_changes_nothing_that_matters() {
 
 /// Three epochs of one step each.
 fn steps<'a>(backend: &'a str, methods: &'a str, data: &'a str, out: &'a Path) -> Vec<&'a str> {
-    let mut args = vec!["run", "--dataset", data, "--epochs", "3", "--batch", "100", "--width", "16"];
+    let mut args = vec!["run", "--dataset", data, "--seeds", "1", "--epochs", "3", "--batch", "100", "--width", "16"];
     args.extend(["--backend", backend, "--methods", methods, "--out", out.to_str().unwrap()]);
     args
 }
@@ -152,7 +152,8 @@ fn rows_run_too() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("wine");
     let methods = "pixels,triplet,simclr,lmnn";
-    let mut args = vec!["run", "--dataset", "wine", "--methods", methods, "--epochs", "5", "--batch", "32"];
+    let mut args =
+        vec!["run", "--dataset", "wine", "--seeds", "1", "--methods", methods, "--epochs", "5", "--batch", "32"];
     args.extend(["--backend", "flex", "--out", out.to_str().unwrap()]);
     succeeds(&args);
     assert!(report(&out)["rows"][1]["scores"]["transfer.seen.linear_probe"].as_f64().unwrap() > 0.8);
@@ -175,27 +176,147 @@ fn ndarray_agrees_with_flex() {
     close(&curves[0], &curves[1]);
 }
 
+/// The same numbers, up to the last digit that reading and writing JSON may cost.
+fn same(a: &Value, b: &Value) {
+    match (a, b) {
+        (Value::Array(a), Value::Array(b)) => {
+            assert_eq!(a.len(), b.len());
+            a.iter().zip(b).for_each(|(a, b)| same(a, b));
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
+            a.values().zip(b.values()).for_each(|(a, b)| same(a, b));
+        }
+        _ => {
+            let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
+            assert!((a - b).abs() <= 1e-12 * a.abs(), "{a} {b}");
+        }
+    }
+}
+
+/// A run that stopped between the two stages of a hybrid, and one that has no trace of it: both end as the whole run.
+#[test]
+fn hybrids_resume_between_their_stages() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = dir.path().join("whole");
+    succeeds(&tiny("flex", "simclr-then-triplet,simclr-with-triplet+lmnn", "400", &whole));
+    let rows = report(&whole)["rows"].clone();
+    let folder = whole.join("checkpoints/simclr-then-triplet-seed0");
+    for stage in ["pre-training", "fine-tuning"] {
+        assert!(folder.join(stage).is_dir(), "{stage}");
+    }
+    for (index, what) in [(0, folder.join("fine-tuning")), (1, whole.join("checkpoints"))] {
+        fs::remove_dir_all(what).unwrap();
+        let mut stopped = report(&whole);
+        stopped["rows"].as_array_mut().unwrap().truncate(index);
+        fs::write(whole.join("report.json"), stopped.to_string()).unwrap();
+        succeeds(&["run", "--resume", whole.to_str().unwrap()]);
+        let again = report(&whole)["rows"].clone();
+        for (a, b) in rows.as_array().unwrap().iter().zip(again.as_array().unwrap()) {
+            assert_eq!((&a["method"], &a["cost"]["steps"]), (&b["method"], &b["cost"]["steps"]));
+            same(&a["curve"], &b["curve"]);
+            same(&a["scores"], &b["scores"]);
+        }
+        assert_eq!(again.as_array().unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn fine_tuning_is_scored_where_there_is_an_encoder() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let mut args = tiny("flex", "pixels,untrained,simclr,simclr+lmnn", "400", &out);
+    args.push("--fine-tune");
+    succeeds(&args);
+    let report = report(&out);
+    for row in report["rows"].as_array().unwrap() {
+        let trainable = ["untrained", "simclr"].contains(&row["method"].as_str().unwrap());
+        for score in ["seen.fine_tune_1", "seen.fine_tune_10", "unseen.fine_tune_1", "unseen.fine_tune_10"] {
+            assert_eq!(row["scores"][format!("transfer.{score}")].is_f64(), trainable, "{score}: {row}");
+        }
+        let noted =
+            row["notes"].as_array().is_some_and(|notes| notes.iter().any(|n| n.to_string().contains("fine_tune")));
+        assert_eq!(noted, !trainable, "{row}");
+        assert!(row["scores"]["transfer.seen.prototypes"].is_f64(), "{row}");
+    }
+    let definitions = fs::read_to_string(out.join("report.md")).unwrap();
+    assert!(definitions.contains("trained on with 10 % of the training labels"));
+}
+
 #[test]
 fn bad_arguments_are_refused_with_the_way_out() {
     for (args, says) in [
         (vec!["run", "--methods", "tripplet"], "did you mean `triplet`?"),
+        (vec!["run", "--methods", "triplet-then-simclr"], "simclr-then-triplet"),
+        (vec!["run", "--methods", "simclr-then-tripplet"], "did you mean `triplet`?"),
         (vec!["run", "--encoder", "conv5"], "did you mean `conv4`?"),
         (vec!["run", "--dataset", "fashion_mnits"], "did you mean `fashion_mnist`?"),
         (vec!["run", "--backend", "wpgu"], "did you mean `wgpu`?"),
         (vec!["run", "--backend", "cuda"], "--features cuda"),
         (vec!["run", "--dataset", "iris", "--batch", "4096"], "lower --batch"),
         (vec!["run", "--labels", "2"], "--labels must be in (0, 1]"),
+        (vec!["run", "--supervision", "pair"], "did you mean `pairs`?"),
+        (vec!["run", "--supervision", "pairs", "--methods", "triplet,itml"], "`triplet` cannot learn from pairs"),
+        (vec!["run", "--constraints", "9"], "--supervision"),
+        (vec!["run", "--label-noise", "1"], "--label-noise must be in [0, 1)"),
+        (vec!["sweep"], "--axis"),
+        (vec!["sweep", "--axis", "lables"], "did you mean `labels`?"),
+        (vec!["sweep", "--axis", "batch", "--values", "64,many"], "`many` is not a number"),
+        (vec!["sweep", "--axis", "queue", "--methods", "triplet", "--dataset", "digits"], "depends on `queue`"),
+        (vec!["sweep", "--axis", "batch", "--values", "9000", "--dataset", "digits"], "lower --batch"),
         (vec!["run", "--dataset", "digits", "--unseen-classes", "9"], "--unseen-classes"),
         (vec!["run", "--dataset", "digits", "--unseen-classes", "3,eleven"], "eleven"),
         (vec!["run", "--dataset", "iris", "--batch", "16", "--encoder", "conv4"], "--encoder mlp"),
         (vec!["run", "--config", "/nonexistent/config.toml"], "/nonexistent/config.toml"),
         (vec!["run", "--epochs", "0"], "--epochs"),
+        (vec!["run", "--dataset", "digits", "--monitor", "liner"], "did you mean `linear`?"),
+        (
+            vec!["run", "--dataset", "digits", "--methods", "byol,simclr", "--accumulate", "4"],
+            "gradient caching (`chunk`)",
+        ),
+        (vec!["run", "--dataset", "digits", "--methods", "simclr,triplet", "--chunk", "64"], "triplet offers no"),
+        (vec!["run", "--dataset", "digits", "--methods", "byol", "--chunk", "64", "--accumulate", "2"], "choose one"),
         (vec!["report", "/nonexistent"], "/nonexistent"),
         (vec!["sing"], "sing"),
     ] {
         let (code, message) = refused(&args);
         assert_eq!(code, 2, "{args:?}: {message}");
         assert!(message.contains(says), "{args:?}: {message}");
+    }
+}
+
+#[test]
+fn monitors_stand_in_the_row_and_change_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = [None, Some("knn,linear")].map(|monitor| {
+        let out = dir.path().join(monitor.unwrap_or("none"));
+        let mut args = tiny("flex", "simclr,byol", "400", &out);
+        args.extend(monitor.map(|list| ["--monitor", list]).into_iter().flatten());
+        succeeds(&args);
+        report(&out)["rows"].clone()
+    });
+    for (without, with) in rows[0].as_array().unwrap().iter().zip(rows[1].as_array().unwrap()) {
+        assert_eq!((&without["scores"], &without["curve"]), (&with["scores"], &with["curve"]));
+        assert!(without["monitors"].is_null());
+        for name in ["knn.validation", "linear.batches", "linear.validation"] {
+            let values = with["monitors"][name].as_array().unwrap();
+            assert_eq!(values.len(), 2, "{name}");
+            assert!(values.iter().all(|v| (0.0..=1.0).contains(&v.as_f64().unwrap())), "{name}: {values:?}");
+        }
+    }
+}
+
+#[test]
+fn batches_pass_in_chunks_or_parts() {
+    let dir = tempfile::tempdir().unwrap();
+    for (methods, way) in [("simclr,moco,supcon", "--chunk"), ("byol,simsiam", "--accumulate")] {
+        let out = dir.path().join(way);
+        let mut args = tiny("flex", methods, "400", &out);
+        args.extend([way, "4"]);
+        succeeds(&args);
+        let report = report(&out);
+        assert_eq!(report["rows"].as_array().unwrap().len(), methods.split(',').count());
+        assert_eq!(report["budget"]["batch"], 64, "a batch keeps its size");
     }
 }
 
@@ -235,7 +356,7 @@ fn a_diverging_method_stops_alone() {
     let config = dir.path().join("bad.toml");
     fs::write(
         &config,
-        "dataset = \"digits\"\nmethods = [\"simclr\", \"pixels\"]\nepochs = 1\nimages = 300\nbatch = 64\nbackend = \"flex\"\n\
+        "dataset = \"digits\"\nmethods = [\"simclr\", \"pixels\"]\nseeds = 1\nepochs = 1\nimages = 300\nbatch = 64\nbackend = \"flex\"\n\
          [method.simclr.optimizer]\nkind = \"sgd\"\nlearning_rate = 1e30\nwarmup = 0.0\n",
     )
     .unwrap();
@@ -252,7 +373,71 @@ fn a_diverging_method_stops_alone() {
 fn the_list_names_everything() {
     let output = compare(&["list"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    for name in ["triplet", "simsiam", "conv4", "fashion_mnist", "flex", "cuda", "quick"] {
+    let names =
+        ["triplet", "simsiam", "A-then-B", "A-with-B", "conv4", "fashion_mnist", "flex", "cuda", "quick", "per_class"];
+    for name in names {
         assert!(text.contains(name), "{name}: {text}");
     }
+}
+
+#[test]
+fn what_does_not_go_together_is_refused_before_training() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    for (settings, says) in [
+        (
+            "methods = [\"circle\"]\n[method.losses.circle.settings.distance.euclidean]\nnormalized = true\nsquared = false",
+            "the circle loss is defined for the cosine",
+        ),
+        ("methods = [\"siamese\"]\n[method.siamese.settings.sampling.cross_groups]\ngroups = 2", "--group-column"),
+        (
+            "methods = [\"siamese\"]\n[method.siamese.settings.loss.reducer.class_weighted]\nweights = [1.0, 2.0]",
+            "class 2 has no weight",
+        ),
+        ("methods = [\"siamese\"]\nsupervision = \"pairs\"\nconstraints = \"none.csv\"", "none.csv"),
+    ] {
+        let file = dir.path().join("settings.toml");
+        fs::write(&file, format!("dataset = \"digits\"\nbatch = 64\nbackend = \"flex\"\n{settings}\n")).unwrap();
+        let (code, message) = refused(&["run", "--config", file.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+        assert_eq!(code, 2, "{settings}: {message}");
+        assert!(message.contains(says), "{settings}: {message}");
+        assert!(!out.exists(), "{settings}");
+    }
+}
+
+#[test]
+fn methods_learn_from_pairs_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let mut args = tiny("flex", "siamese,itml,simclr", "400", &out);
+    args.extend(["--supervision", "pairs", "--constraints", "300"]);
+    succeeds(&args);
+    let report = report(&out);
+    for (row, used) in report["rows"].as_array().unwrap().iter().zip([Some(300), Some(300), None]) {
+        assert_eq!(row["labels_used"], used.unwrap_or(0), "{row}");
+        assert_eq!(row["axes"]["constraints"].as_f64(), used.map(f64::from), "{row}");
+        let notes = row["notes"].to_string();
+        assert_eq!(notes.contains("trained on 300 pairs drawn from the labels"), used.is_some(), "{row}");
+    }
+    assert_eq!(report["settings"]["supervision"], "pairs");
+}
+
+#[test]
+fn groups_of_a_table_make_batches() {
+    let dir = tempfile::tempdir().unwrap();
+    let (table, settings, out) = (dir.path().join("t.csv"), dir.path().join("s.toml"), dir.path().join("run"));
+    let rows = (0..240).map(|i| {
+        let (class, camera, noise) = (i % 3, i / 3 % 4, f64::from(i * 37 % 19) / 19.0);
+        format!("{},{},{camera},c{class}\n", f64::from(class) + noise, noise - f64::from(class))
+    });
+    fs::write(&table, format!("x,y,camera,kind\n{}", rows.collect::<String>())).unwrap();
+    fs::write(&settings, "methods = [\"siamese\"]\n[method.siamese.settings.sampling.cross_groups]\ngroups = 4\n")
+        .unwrap();
+    let mut args = vec!["run", "--config", settings.to_str().unwrap(), "--dataset", table.to_str().unwrap()];
+    args.extend(["--label-column", "kind", "--group-column", "camera", "--batch", "32", "--epochs", "2"]);
+    args.extend(["--backend", "flex", "--out", out.to_str().unwrap()]);
+    succeeds(&args);
+    let row = report(&out)["rows"][0].clone();
+    let notes = row["notes"].to_string();
+    assert!(notes.contains("batches visited 3 of 3 classes") && notes.contains("3.0 classes a batch"), "{notes}");
 }

@@ -16,7 +16,20 @@ fn training_beats_the_untrained_encoder() {
     let status = Command::new(env!("CARGO_BIN_EXE_compare"))
         .env("NEARFAR_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"))
         .args(["run", "--dataset", "digits", "--methods", "untrained,supervised,siamese,triplet,supcon,simclr,moco"])
-        .args(["--epochs", "15", "--batch", "64", "--width", "16", "--backend", "flex", "--out", out.to_str().unwrap()])
+        .args([
+            "--seeds",
+            "1",
+            "--epochs",
+            "15",
+            "--batch",
+            "64",
+            "--width",
+            "16",
+            "--backend",
+            "flex",
+            "--out",
+            out.to_str().unwrap(),
+        ])
         .status()
         .unwrap();
     assert!(status.success());
@@ -32,6 +45,31 @@ fn training_beats_the_untrained_encoder() {
     }
 }
 
+/// Both ways of putting two methods on one encoder, with the budget of one.
+#[test]
+fn hybrids_beat_the_untrained_encoder() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let status = Command::new(env!("CARGO_BIN_EXE_compare"))
+        .env("NEARFAR_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"))
+        .args(["run", "--dataset", "digits", "--methods", "untrained,triplet,simclr-then-triplet,simclr-with-triplet"])
+        .args(["--epochs", "15", "--batch", "64", "--width", "16", "--backend", "flex", "--out", out.to_str().unwrap()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let report: Value = serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
+    let rows = report["rows"].as_array().unwrap();
+    for method in ["simclr-then-triplet", "simclr-with-triplet"] {
+        for (name, margin) in [("retrieval.seen.map_at_r", 0.1), ("transfer.seen.linear_probe", 0.02)] {
+            let (got, floor) = (score(&report, method, name), score(&report, "untrained", name));
+            assert!(got > floor + margin, "{method}: {name} {got}, untrained {floor}");
+        }
+        let row = rows.iter().find(|r| r["method"] == method).unwrap();
+        assert_eq!(row["cost"]["images_seen"], rows[1]["cost"]["images_seen"], "{method} has another budget");
+        assert_eq!(row["paradigm"], "hybrid");
+    }
+}
+
 /// Every contrastive method runs to its end and tells digits apart better than chance, one in seven.
 #[test]
 fn every_contrastive_method_learns() {
@@ -41,7 +79,7 @@ fn every_contrastive_method_learns() {
     let status = Command::new(env!("CARGO_BIN_EXE_compare"))
         .env("NEARFAR_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"))
         .args(["run", "--dataset", "digits", "--methods", METHODS, "--epochs", "3", "--batch", "64", "--width", "16"])
-        .args(["--backend", "flex", "--out", out.to_str().unwrap()])
+        .args(["--seeds", "1", "--backend", "flex", "--out", out.to_str().unwrap()])
         .status()
         .unwrap();
     assert!(status.success());

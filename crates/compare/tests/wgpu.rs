@@ -12,7 +12,7 @@ fn losses(backend: &str, data: &Path, out: &Path) -> Result<Vec<(String, Vec<f64
     let output = Command::new(env!("CARGO_BIN_EXE_compare"))
         .env("NEARFAR_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"))
         .args(["run", "--dataset", data.to_str().unwrap(), "--epochs", "3", "--batch", "100", "--width", "16"])
-        .args(["--methods", "siamese,triplet,supcon,simclr,moco,byol,simsiam", "--backend", backend])
+        .args(["--methods", "siamese,triplet,supcon,simclr,moco,byol,simsiam", "--seeds", "1", "--backend", backend])
         .args(["--out", out.to_str().unwrap()])
         .output()
         .unwrap();

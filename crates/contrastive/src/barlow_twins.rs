@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress},
+    train::{Batch, Embedded, Method, Needs, NoMemory, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -67,11 +67,12 @@ impl Method for BarlowTwins {
         (Projected::new(encoder, &head, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Projected, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        // Each view passes alone, as in the authors' code.
-        let z = model.forward_each(&batch.views); // [n, output] each
-        let loss = barlow_twins(z[0].clone(), z[1].clone(), self.redundancy).mul_scalar(self.scale);
-        Objective { loss, embedding: Tensor::cat(z, 0) }
+    fn objective(&self, model: &Projected, memory: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Projected, NoMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a Projected) -> &'a Encoder {
@@ -84,5 +85,16 @@ impl Method for BarlowTwins {
 
     fn remedy(&self) -> &'static str {
         "no output tells images apart: lower `learning_rate` or `redundancy`"
+    }
+}
+
+impl Staged<Projected, NoMemory> for BarlowTwins {
+    /// Each view passes alone, as in the authors' code.
+    fn embed(&self, model: &Projected, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        model.forward_each(views)
+    }
+
+    fn loss(&self, _: &Projected, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+        barlow_twins(batch.outputs[0].clone(), batch.outputs[1].clone(), self.redundancy).mul_scalar(self.scale)
     }
 }

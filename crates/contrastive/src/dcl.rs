@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress},
+    train::{Batch, Embedded, Method, Needs, NoMemory, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -57,14 +57,6 @@ impl Dcl {
         check_size("hidden", self.hidden)?;
         check_size("output", self.output)
     }
-
-    /// One pass over both views, as in SimCLR, and `loss` of the two embeddings `[n, output]`.
-    fn compared(model: &Projected, batch: &Batch, loss: impl Fn(Tensor<2>, Tensor<2>) -> Tensor<1>) -> Objective {
-        let n = batch.len();
-        let z = model.forward_together(&batch.views); // [2n, output]
-        let (a, b) = (z.clone().narrow(0, 0, n), z.clone().narrow(0, n, n));
-        Objective { loss: loss(a, b), embedding: z }
-    }
 }
 
 impl Dclw {
@@ -95,8 +87,12 @@ impl Method for Dcl {
         (Projected::new(encoder, &head, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Projected, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        Self::compared(model, batch, |a, b| dcl(a, b, self.temperature))
+    fn objective(&self, model: &Projected, memory: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Projected, NoMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a Projected) -> &'a Encoder {
@@ -109,6 +105,17 @@ impl Method for Dcl {
 
     fn remedy(&self) -> &'static str {
         "the views may have nothing in common: lower `learning_rate` or `temperature`, or crop less"
+    }
+}
+
+impl Staged<Projected, NoMemory> for Dcl {
+    /// One pass over both views, as in SimCLR.
+    fn embed(&self, model: &Projected, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        model.forward_together(views)
+    }
+
+    fn loss(&self, _: &Projected, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+        dcl(batch.outputs[0].clone(), batch.outputs[1].clone(), self.temperature)
     }
 }
 
@@ -128,8 +135,12 @@ impl Method for Dclw {
         self.dcl.build(encoder, features, seed, device)
     }
 
-    fn objective(&self, model: &Projected, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        Dcl::compared(model, batch, |a, b| dclw(a, b, self.dcl.temperature, self.sigma))
+    fn objective(&self, model: &Projected, memory: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Projected, NoMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a Projected) -> &'a Encoder {
@@ -142,5 +153,15 @@ impl Method for Dclw {
 
     fn remedy(&self) -> &'static str {
         self.dcl.remedy()
+    }
+}
+
+impl Staged<Projected, NoMemory> for Dclw {
+    fn embed(&self, model: &Projected, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        self.dcl.embed(model, views)
+    }
+
+    fn loss(&self, _: &Projected, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+        dclw(batch.outputs[0].clone(), batch.outputs[1].clone(), self.dcl.temperature, self.sigma)
     }
 }

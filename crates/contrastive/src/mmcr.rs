@@ -10,7 +10,7 @@ use nearfar_core::{
     head::HeadConfig,
     momentum::{cosine_momentum, momentum_copy, update},
     similarity::normalize_rows,
-    train::{Batch, Method, Needs, Objective, Progress},
+    train::{Batch, Embedded, Method, Needs, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -73,11 +73,12 @@ impl Method for Mmcr {
         (model, target)
     }
 
-    fn objective(&self, model: &Projected, target: &mut Projected, batch: &Batch, at: Progress) -> Objective {
-        *target = update(target.clone(), model, cosine_momentum(self.momentum, at.step, at.steps));
-        let z = model.forward_each(&batch.views); // [n, output] each
-        let rows = z.iter().cloned().chain(target.targets(&batch.views)).map(normalize_rows).collect::<Vec<_>>();
-        Objective { loss: mmcr(&rows, self.compression), embedding: Tensor::cat(z, 0) }
+    fn objective(&self, model: &Projected, memory: &mut Projected, batch: &Batch, at: Progress) -> Objective {
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Projected, Projected>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a Projected) -> &'a Encoder {
@@ -90,5 +91,24 @@ impl Method for Mmcr {
 
     fn remedy(&self) -> &'static str {
         "all centroids are one: lower `learning_rate` or `compression`, or raise the batch size"
+    }
+}
+
+impl Staged<Projected, Projected> for Mmcr {
+    fn prepare(&self, model: &Projected, target: &mut Projected, at: Progress) {
+        *target = update(target.clone(), model, cosine_momentum(self.momentum, at.step, at.steps));
+    }
+
+    fn embed(&self, model: &Projected, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        model.forward_each(views)
+    }
+
+    fn targets(&self, target: &Projected, views: &[Tensor<4>], _: Progress) -> Vec<Tensor<2>> {
+        target.targets(views)
+    }
+
+    fn loss(&self, _: &Projected, _: &mut Projected, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+        let rows = batch.outputs.iter().chain(&batch.targets).cloned().map(normalize_rows); // [n, output] each
+        mmcr(&rows.collect::<Vec<_>>(), self.compression)
     }
 }

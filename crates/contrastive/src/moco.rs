@@ -14,7 +14,7 @@ use nearfar_core::{
     head::HeadConfig,
     momentum::{cosine_momentum, momentum_copy, update},
     similarity::normalize_rows,
-    train::{Batch, Method, Needs, Objective, Progress},
+    train::{Batch, Embedded, Method, Needs, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +40,8 @@ pub struct Moco {
     pub symmetric: bool,
     /// Whether the keys of each view have a queue of their own (solo-learn) or share one. Needs `symmetric`.
     pub queue_per_view: bool,
-    /// Parts of a batch with batch statistics of their own; 8 in the CIFAR demonstration.
+    /// Parts of a batch with batch statistics of their own, with gradient caching of a chunk; 8 in the CIFAR
+    /// demonstration.
     pub norm_parts: usize,
     /// Layers of the projector: 1 in v1 and the CIFAR demonstration, 2 in v2.
     pub projector_layers: usize,
@@ -94,6 +95,11 @@ impl Moco {
         check_size("output", self.output)
     }
 
+    /// The views of queries and keys of each loss.
+    fn directions(&self) -> &'static [(usize, usize)] {
+        if self.symmetric { &[(0, 1), (1, 0)] } else { &[(0, 1)] }
+    }
+
     fn momentum_at(&self, at: Progress) -> f64 {
         if self.momentum_schedule { cosine_momentum(self.momentum, at.step, at.steps) } else { self.momentum }
     }
@@ -133,22 +139,11 @@ impl Method for Moco {
     }
 
     fn objective(&self, model: &Projected, memory: &mut MocoMemory, batch: &Batch, at: Progress) -> Objective {
-        memory.key = update(memory.key.clone(), model, self.momentum_at(at));
-        let directions: &[(usize, usize)] = if self.symmetric { &[(0, 1), (1, 0)] } else { &[(0, 1)] };
-        let (mut losses, mut queries, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-        for &(view, other) in directions {
-            let q = in_parts(batch.views[view].clone(), self.norm_parts, |x| unit_rows(model, x)); // [n, output]
-            let shuffle = at.seed ^ ((2 * at.step + view) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let key = |x| unit_rows(&memory.key, x);
-            let keyed = batch.views[other].clone();
-            let k = in_shuffled_parts(keyed, self.norm_parts, shuffle, key).detach(); // [n, output]
-            let queue = memory.queue.keys(keys.len()).expect("`validate` asks for a queue of at least one key");
-            losses.push(info_nce(q.clone(), k.clone(), queue, self.temperature));
-            queries.push(q);
-            keys.push(k);
-        }
-        memory.queue.enqueue(keys);
-        Objective { loss: Tensor::cat(losses, 0).mean(), embedding: Tensor::cat(queries, 0) }
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Projected, MocoMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a Projected) -> &'a Encoder {
@@ -161,5 +156,39 @@ impl Method for Moco {
 
     fn remedy(&self) -> &'static str {
         "queries and keys may drift apart or cheat by batch norm: raise `momentum` or `norm_parts`, or lower `learning_rate`"
+    }
+}
+
+impl Staged<Projected, MocoMemory> for Moco {
+    fn prepare(&self, model: &Projected, memory: &mut MocoMemory, at: Progress) {
+        memory.key = update(memory.key.clone(), model, self.momentum_at(at));
+    }
+
+    /// The queries of every direction.
+    fn embed(&self, model: &Projected, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        let query = |x: &Tensor<4>| in_parts(x.clone(), self.norm_parts, |x| unit_rows(model, x)); // [n, output]
+        self.directions().iter().map(|(view, _)| query(&views[*view])).collect()
+    }
+
+    /// The keys of every direction.
+    fn targets(&self, memory: &MocoMemory, views: &[Tensor<4>], at: Progress) -> Vec<Tensor<2>> {
+        let keys = self.directions().iter().map(|&(view, other)| {
+            let shuffle = at.seed ^ ((2 * at.step + view) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let key = |x| unit_rows(&memory.key, x);
+            in_shuffled_parts(views[other].clone(), self.norm_parts, shuffle, key).detach() // [n, output]
+        });
+        keys.collect()
+    }
+
+    fn loss(&self, _: &Projected, memory: &mut MocoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+        let pairs = batch.outputs.iter().zip(&batch.targets).enumerate();
+        let losses = pairs.map(|(direction, (q, k))| {
+            let queue = memory.queue.keys(direction).expect("`validate` asks for a queue of at least one key");
+            info_nce(q.clone(), k.clone(), queue, self.temperature)
+        });
+        let loss = Tensor::cat(losses.collect::<Vec<_>>(), 0).mean();
+        // Both losses come before either direction's keys enter the queue.
+        memory.queue.enqueue(batch.targets.clone());
+        loss
     }
 }

@@ -9,7 +9,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::{HeadConfig, OutputNorm},
     momentum::{cosine_momentum, momentum_copy, update},
-    train::{Batch, Method, Needs, Objective, Progress},
+    train::{Batch, Embedded, Method, Needs, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -70,14 +70,12 @@ impl Method for MocoV3 {
         (Predicting::new(online, &predictor, seed, device), key)
     }
 
-    fn objective(&self, model: &Predicting, key: &mut Projected, batch: &Batch, at: Progress) -> Objective {
-        *key = update(key.clone(), &model.online, cosine_momentum(self.momentum, at.step, at.steps));
-        let z = model.online.forward_each(&batch.views); // [n, output] each
-        let q = model.predict_each(&z);
-        let k = key.targets(&batch.views);
-        let loss = moco_v3(q[0].clone(), k[1].clone(), self.temperature)
-            + moco_v3(q[1].clone(), k[0].clone(), self.temperature);
-        Objective { loss, embedding: Tensor::cat(z, 0) }
+    fn objective(&self, model: &Predicting, memory: &mut Projected, batch: &Batch, at: Progress) -> Objective {
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Predicting, Projected>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a Predicting) -> &'a Encoder {
@@ -90,5 +88,25 @@ impl Method for MocoV3 {
 
     fn remedy(&self) -> &'static str {
         "queries and keys may drift apart: raise `momentum` or lower `learning_rate`"
+    }
+}
+
+impl Staged<Predicting, Projected> for MocoV3 {
+    fn prepare(&self, model: &Predicting, key: &mut Projected, at: Progress) {
+        *key = update(key.clone(), &model.online, cosine_momentum(self.momentum, at.step, at.steps));
+    }
+
+    fn embed(&self, model: &Predicting, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        model.online.forward_each(views)
+    }
+
+    fn targets(&self, key: &Projected, views: &[Tensor<4>], _: Progress) -> Vec<Tensor<2>> {
+        key.targets(views)
+    }
+
+    fn loss(&self, model: &Predicting, _: &mut Projected, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+        let q = model.predict_each(&batch.outputs); // [n, output] each
+        let k = &batch.targets;
+        moco_v3(q[0].clone(), k[1].clone(), self.temperature) + moco_v3(q[1].clone(), k[0].clone(), self.temperature)
     }
 }

@@ -44,9 +44,12 @@ impl Projected {
         self.projector.forward(self.encoder.forward(x))
     }
 
-    /// All views, `[views n, output]`: the projector sees them together, the encoder those of one size.
-    pub(crate) fn forward_together(&self, views: &[Tensor<4>]) -> Tensor<2> {
-        self.projector.forward(forward_views(views, |x| self.encoder.forward(x)))
+    /// All views, `[n, output]` each: the projector sees them together, the encoder those of one size, so that batch norm
+    /// sees them together.
+    pub(crate) fn forward_together(&self, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        let [n, ..] = views[0].dims();
+        let z = self.projector.forward(forward_views(views, |x| self.encoder.forward(x))); // [views n, output]
+        (0..views.len()).map(|view| z.clone().narrow(0, view * n, n)).collect()
     }
 
     /// Every view on its own, so that batch norm does not let the views see each other.
@@ -105,9 +108,7 @@ impl Prototyped {
     /// Unit embeddings `[n, output]` of each view. Crops of one size share the encoder's batch statistics, all crops the
     /// projector's, as in the authors' code of SwAV and DINO.
     pub(crate) fn embed(&self, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
-        let [n, ..] = views[0].dims();
-        let z = normalize_rows(self.network.forward_together(views)); // [views n, output]
-        (0..views.len()).map(|view| z.clone().narrow(0, view * n, n)).collect()
+        self.network.forward_together(views).into_iter().map(normalize_rows).collect()
     }
 }
 

@@ -9,7 +9,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::{HeadConfig, OutputNorm},
     similarity::normalize_rows,
-    train::{Batch, Method, Needs, Objective, Progress},
+    train::{Batch, Embedded, Method, Needs, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -77,15 +77,12 @@ impl Method for Nnclr {
         (Predicting::new(online, &predictor, seed, device), queue)
     }
 
-    fn objective(&self, model: &Predicting, queue: &mut Queue, batch: &Batch, _: Progress) -> Objective {
-        let z = model.online.forward_each(&batch.views); // [n, output] each
-        let p = model.predict_each(&z);
-        let neighbors = |view: usize| nearest_neighbors(z[view].clone(), queue.keys());
-        let loss = (nnclr(neighbors(0), p[1].clone(), self.temperature)
-            + nnclr(neighbors(1), p[0].clone(), self.temperature))
-        .div_scalar(2.0);
-        queue.enqueue(normalize_rows(z[0].clone().detach()));
-        Objective { loss, embedding: Tensor::cat(z, 0) }
+    fn objective(&self, model: &Predicting, memory: &mut Queue, batch: &Batch, at: Progress) -> Objective {
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Predicting, Queue>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a Predicting) -> &'a Encoder {
@@ -98,5 +95,22 @@ impl Method for Nnclr {
 
     fn remedy(&self) -> &'static str {
         "neighbours are still random: lower `queue` or `learning_rate`, or train longer"
+    }
+}
+
+impl Staged<Predicting, Queue> for Nnclr {
+    fn embed(&self, model: &Predicting, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        model.online.forward_each(views)
+    }
+
+    fn loss(&self, model: &Predicting, queue: &mut Queue, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+        let z = &batch.outputs; // [n, output] each
+        let p = model.predict_each(z);
+        let neighbors = |view: usize| nearest_neighbors(z[view].clone(), queue.keys());
+        let loss = (nnclr(neighbors(0), p[1].clone(), self.temperature)
+            + nnclr(neighbors(1), p[0].clone(), self.temperature))
+        .div_scalar(2.0);
+        queue.enqueue(normalize_rows(z[0].clone().detach()));
+        loss
     }
 }

@@ -4,13 +4,16 @@ use crate::{
     losses::ressl,
     networks::{Projected, views},
 };
-use burn::{module::Module, tensor::Device};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
     momentum::{cosine_momentum, momentum_copy, update},
     similarity::normalize_rows,
-    train::{Batch, Method, Needs, Objective, Progress},
+    train::{Batch, Embedded, Method, Needs, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -96,14 +99,11 @@ impl Method for ReSsl {
     }
 
     fn objective(&self, model: &Projected, memory: &mut ReSslMemory, batch: &Batch, at: Progress) -> Objective {
-        let momentum =
-            if self.momentum_schedule { cosine_momentum(self.momentum, at.step, at.steps) } else { self.momentum };
-        memory.teacher = update(memory.teacher.clone(), model, momentum);
-        let q = model.forward(batch.views[0].clone()); // [n, output]
-        let k = normalize_rows(memory.teacher.forward(batch.views[1].clone()).detach()); // [n, output]
-        let loss = ressl(q.clone(), k.clone(), memory.queue.keys(), self.temperature, self.teacher_temperature);
-        memory.queue.enqueue(k);
-        Objective { loss, embedding: q }
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Projected, ReSslMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a Projected) -> &'a Encoder {
@@ -116,5 +116,28 @@ impl Method for ReSsl {
 
     fn remedy(&self) -> &'static str {
         "the teacher sees no differences: lower `teacher_temperature` or `learning_rate`"
+    }
+}
+
+impl Staged<Projected, ReSslMemory> for ReSsl {
+    fn prepare(&self, model: &Projected, memory: &mut ReSslMemory, at: Progress) {
+        let momentum =
+            if self.momentum_schedule { cosine_momentum(self.momentum, at.step, at.steps) } else { self.momentum };
+        memory.teacher = update(memory.teacher.clone(), model, momentum);
+    }
+
+    fn embed(&self, model: &Projected, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        model.forward_each(&views[..1])
+    }
+
+    fn targets(&self, memory: &ReSslMemory, views: &[Tensor<4>], _: Progress) -> Vec<Tensor<2>> {
+        memory.teacher.targets(&views[1..2]).into_iter().map(normalize_rows).collect()
+    }
+
+    fn loss(&self, _: &Projected, memory: &mut ReSslMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+        let (q, k) = (batch.outputs[0].clone(), batch.targets[0].clone()); // [n, output] each
+        let loss = ressl(q, k.clone(), memory.queue.keys(), self.temperature, self.teacher_temperature);
+        memory.queue.enqueue(k);
+        loss
     }
 }

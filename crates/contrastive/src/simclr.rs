@@ -4,11 +4,11 @@ use crate::{
     losses::nt_xent,
     networks::{Projected, views},
 };
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress},
+    train::{Batch, Embedded, Method, Needs, NoMemory, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -63,13 +63,12 @@ impl Method for SimClr {
         (Projected::new(encoder, &head, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Projected, _: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
-        let n = batch.len();
-        let temperature = self.schedule.map_or(self.temperature, |s| s.at(at));
-        // One pass over both views: batch norm sees them together, as in the paper.
-        let z = model.forward_together(&batch.views); // [2n, output]
-        let (a, b) = (z.clone().narrow(0, 0, n), z.clone().narrow(0, n, n));
-        Objective { loss: nt_xent(a, b, temperature), embedding: z }
+    fn objective(&self, model: &Projected, memory: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Projected, NoMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a Projected) -> &'a Encoder {
@@ -82,5 +81,17 @@ impl Method for SimClr {
 
     fn remedy(&self) -> &'static str {
         "the views may have nothing in common: lower `learning_rate` or `temperature`, or crop less"
+    }
+}
+
+impl Staged<Projected, NoMemory> for SimClr {
+    /// One pass over both views: batch norm sees them together, as in the paper.
+    fn embed(&self, model: &Projected, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        model.forward_together(views)
+    }
+
+    fn loss(&self, _: &Projected, _: &mut NoMemory, batch: &Embedded<'_>, at: Progress) -> Tensor<1> {
+        let temperature = self.schedule.map_or(self.temperature, |s| s.at(at));
+        nt_xent(batch.outputs[0].clone(), batch.outputs[1].clone(), temperature)
     }
 }

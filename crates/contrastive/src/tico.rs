@@ -12,7 +12,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
     momentum::{cosine_momentum, momentum_copy, update},
-    train::{Batch, Method, Needs, Objective, Progress},
+    train::{Batch, Embedded, Method, Needs, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -84,12 +84,11 @@ impl Method for TiCo {
     }
 
     fn objective(&self, model: &Projected, memory: &mut TiCoMemory, batch: &Batch, at: Progress) -> Objective {
-        memory.target = update(memory.target.clone(), model, cosine_momentum(self.momentum, at.step, at.steps));
-        let z = model.forward(batch.views[0].clone()); // [n, output]
-        let target = memory.target.forward(batch.views[1].clone()).detach(); // [n, output]
-        let covariance = tico_covariance(memory.covariance.value(), z.clone(), self.beta); // [output, output]
-        memory.covariance.set(covariance.clone());
-        Objective { loss: tico(z.clone(), target, covariance, self.rho), embedding: z }
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Projected, TiCoMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a Projected) -> &'a Encoder {
@@ -102,5 +101,26 @@ impl Method for TiCo {
 
     fn remedy(&self) -> &'static str {
         "the covariance term is too weak: raise `rho` or lower `learning_rate`"
+    }
+}
+
+impl Staged<Projected, TiCoMemory> for TiCo {
+    fn prepare(&self, model: &Projected, memory: &mut TiCoMemory, at: Progress) {
+        memory.target = update(memory.target.clone(), model, cosine_momentum(self.momentum, at.step, at.steps));
+    }
+
+    fn embed(&self, model: &Projected, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        model.forward_each(&views[..1])
+    }
+
+    fn targets(&self, memory: &TiCoMemory, views: &[Tensor<4>], _: Progress) -> Vec<Tensor<2>> {
+        memory.target.targets(&views[1..2])
+    }
+
+    fn loss(&self, _: &Projected, memory: &mut TiCoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+        let (z, target) = (batch.outputs[0].clone(), batch.targets[0].clone()); // [n, output] each
+        let covariance = tico_covariance(memory.covariance.value(), z.clone(), self.beta); // [output, output]
+        memory.covariance.set(covariance.clone());
+        tico(z, target, covariance, self.rho)
     }
 }

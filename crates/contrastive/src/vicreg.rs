@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress},
+    train::{Batch, Embedded, Method, Needs, NoMemory, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -65,10 +65,12 @@ impl Method for VicReg {
         (Projected::new(encoder, &head, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Projected, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        // Each view passes alone, as in the authors' code.
-        let z = model.forward_each(&batch.views); // [n, output] each
-        Objective { loss: vicreg(z[0].clone(), z[1].clone(), self.weights), embedding: Tensor::cat(z, 0) }
+    fn objective(&self, model: &Projected, memory: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Projected, NoMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a Projected) -> &'a Encoder {
@@ -81,5 +83,16 @@ impl Method for VicReg {
 
     fn remedy(&self) -> &'static str {
         "the variance term is too weak: raise `weights.variance` or lower `learning_rate`"
+    }
+}
+
+impl Staged<Projected, NoMemory> for VicReg {
+    /// Each view passes alone, as in the authors' code.
+    fn embed(&self, model: &Projected, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        model.forward_each(views)
+    }
+
+    fn loss(&self, _: &Projected, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+        vicreg(batch.outputs[0].clone(), batch.outputs[1].clone(), self.weights)
     }
 }

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress},
+    train::{Batch, Embedded, Method, Needs, NoMemory, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -63,10 +63,12 @@ impl Method for WMse {
         (Projected::new(encoder, &head, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Projected, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        // Each view passes alone, as in the authors' code.
-        let z = model.forward_each(&batch.views); // [n, output] each
-        Objective { loss: w_mse(z[0].clone(), z[1].clone(), self.epsilon), embedding: Tensor::cat(z, 0) }
+    fn objective(&self, model: &Projected, memory: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Projected, NoMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a Projected) -> &'a Encoder {
@@ -79,5 +81,16 @@ impl Method for WMse {
 
     fn remedy(&self) -> &'static str {
         "the batch is too small for the whitening: lower `output` or raise the batch size"
+    }
+}
+
+impl Staged<Projected, NoMemory> for WMse {
+    /// Each view passes alone, as in the authors' code.
+    fn embed(&self, model: &Projected, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        model.forward_each(views)
+    }
+
+    fn loss(&self, _: &Projected, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+        w_mse(batch.outputs[0].clone(), batch.outputs[1].clone(), self.epsilon)
     }
 }

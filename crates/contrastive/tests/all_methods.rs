@@ -22,7 +22,7 @@ use nearfar_core::{
     augment::{Augmenter, Normalization, Recipe, SmallCrops},
     data::{Dataset, Inputs},
     optim::OptimizerConfig,
-    train::{Batch, Method, Objective, Progress, TrainConfig, TrainData, TrainError, train},
+    train::{Batch, Method, Objective, Passes, Progress, TrainConfig, TrainData, TrainError, train},
 };
 
 const IMAGES: usize = 12;
@@ -214,6 +214,7 @@ fn trained<M: Method>(method: &M, device: &Device) -> Result<(), TrainError> {
     let data = TrainData { dataset: &dataset, augmenter: &augmenter };
     let config = TrainConfig {
         batch: 4,
+        passes: Passes::Whole,
         steps: 2,
         steps_per_epoch: 1,
         seed: 1,

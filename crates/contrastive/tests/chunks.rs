@@ -1,4 +1,5 @@
-//! Batches in chunks: gradient caching equals the whole batch, accumulation is refused where it would not.
+//! Batches piece by piece: gradient caching equals the whole batch, accumulation does where it keeps the meaning, and
+//! both are refused where they would not.
 
 #![recursion_limit = "256"] // Burn's module types nest deeply
 
@@ -7,19 +8,28 @@ mod common;
 use burn::{
     module::{Module, ModuleVisitor, Param},
     optim::GradientsParams,
-    tensor::Tensor,
+    tensor::{Device, Tensor},
 };
 use common::{
     assert_close, devices,
-    networks::{IMAGES, OUTPUT, SEED, WIDTH, at, batch, encoder},
+    networks::{IMAGES, OUTPUT, SEED, WIDTH, at, batch, batch_of, encoder, parameters, statistics},
     values,
 };
-use contrastive::{AccumulationError, SimClr, SimSiam, accumulated_gradients, cached_gradients, losses::nt_xent};
+use contrastive::{
+    BarlowTwins, Byol, Dcl, Dclw, FastSiam, Mmcr, Moco, MocoV3, Nnclr, ReSsl, SimClr, SimSiam, TiCo, VicReg, WMse,
+    losses::nt_xent,
+};
 use nearfar_core::{
+    encoder::Encoder,
     head::{Head, HeadConfig},
     init,
-    train::{Batch, Method},
+    train::{
+        Batch, Embedded, Method, Needs, NoMemory, Objective, Passes, PassesError, Progress, Sampling, Staged, Step,
+    },
 };
+
+const HIDDEN: usize = 8;
+const SIM_SIAM: SimSiam = SimSiam { output: OUTPUT, projector_layers: 2, bottleneck: 3 };
 
 struct Collect<'a>(&'a GradientsParams, Vec<f32>);
 
@@ -38,58 +48,186 @@ fn gradients<M: Module>(module: &M, from: &GradientsParams) -> Vec<f32> {
     collect.1
 }
 
-fn forward(head: &Head, x: Tensor<4>) -> Tensor<2> {
-    head.forward(x.flatten(1, 3))
+/// A batch whose second half repeats the first: both halves have the batch statistics of the whole, so that batch norm
+/// does not tell two chunks from one batch.
+fn doubled(views: usize, device: &Device) -> Batch {
+    let half = batch_of(views, IMAGES, 1, device);
+    let views = half.views.into_iter().map(|view| Tensor::cat(vec![view.clone(), view], 0)).collect();
+    Batch { views, labels: Vec::new(), indices: (0..2 * IMAGES).collect() }
 }
 
-#[test]
-fn cached_gradients_are_those_of_the_whole_batch() {
+/// One step from the start, with what it left in the memory.
+fn step<M: Method>(method: &M, passes: Passes, batch: &Batch, device: &Device) -> (M::Model, M::Memory, Step) {
+    let (model, mut memory) = method.build(encoder(device), WIDTH, SEED, device);
+    let step = passes.step(method, &model, &mut memory, batch, at(5)).unwrap();
+    (model, memory, step)
+}
+
+fn two_halves_equal_the_whole<M: Method>(method: &M, passes: Passes) {
     for device in devices() {
-        // Without batch norm, which would see each chunk alone.
-        let head = init::seeded(HeadConfig::new([64, 8, OUTPUT]).without_hidden_norm().init(&device), SEED);
-        let views = batch(IMAGES, 1, &device).views;
-        let whole = nt_xent(forward(&head, views[0].clone()), forward(&head, views[1].clone()), 0.2);
-        let wanted = gradients(&head, &GradientsParams::from_grads(whole.backward(), &head));
-        for chunk in [1, 4, IMAGES, 100] {
-            let loss = |z: &[Tensor<2>]| nt_xent(z[0].clone(), z[1].clone(), 0.2);
-            let step = cached_gradients(&head, &views, chunk, forward, loss).unwrap();
-            assert_close("loss", &values(step.loss), &values(whole.clone()), 1e-5);
-            assert_close(&format!("chunks of {chunk}"), &gradients(&head, &step.gradients), &wanted, 1e-4);
-            assert_eq!(step.embeddings.iter().map(Tensor::dims).collect::<Vec<_>>(), [[IMAGES, OUTPUT]; 2]);
+        let batch = doubled(method.needs().views, &device);
+        let (model, whole_memory, whole) = step(method, Passes::Whole, &batch, &device);
+        let (other, memory, halves) = step(method, passes, &batch, &device);
+        let name = method.name();
+        assert_close(&format!("{name}: loss"), &values(halves.loss), &values(whole.loss), 1e-4);
+        assert_close(&format!("{name}: embedding"), &values(halves.embedding), &values(whole.embedding), 1e-4);
+        let (got, wanted) = (gradients(&other, &halves.gradients), gradients(&model, &whole.gradients));
+        assert_close(&format!("{name}: gradient"), &got, &wanted, 2e-3);
+        // Queues took the same keys, momentum networks moved once.
+        for (got, wanted) in parameters(&memory).iter().zip(parameters(&whole_memory)) {
+            assert_close(&format!("{name}: {}", got.path), &got.values, &wanted.values, 1e-4);
         }
-        let none = cached_gradients(&head, &views, 0, forward, |z| z[0].clone().sum());
-        assert_eq!(none.err().expect("no chunk").name, "chunk");
     }
 }
 
 #[test]
-fn accumulation_is_refused_where_images_are_compared() {
+fn gradient_caching_equals_the_whole_batch_in_every_method_that_has_it() {
+    let caching = Passes::Chunks(IMAGES);
+    two_halves_equal_the_whole(&SimClr { hidden: HIDDEN, output: OUTPUT, ..SimClr::default() }, caching);
+    two_halves_equal_the_whole(&Dcl { hidden: HIDDEN, output: OUTPUT, ..Dcl::default() }, caching);
+    two_halves_equal_the_whole(
+        &Dclw { dcl: Dcl { hidden: HIDDEN, output: OUTPUT, ..Dcl::default() }, ..Dclw::default() },
+        caching,
+    );
+    let moco = Moco { queue: 30, norm_parts: 1, hidden: HIDDEN, output: OUTPUT, ..Moco::default() };
+    two_halves_equal_the_whole(&moco, caching);
+    two_halves_equal_the_whole(&Moco { queue_per_view: true, ..moco }, caching);
+    two_halves_equal_the_whole(&Moco { symmetric: false, ..moco }, caching);
+    two_halves_equal_the_whole(&MocoV3 { hidden: HIDDEN, output: OUTPUT, ..MocoV3::default() }, caching);
+    two_halves_equal_the_whole(&Nnclr { queue: 10, hidden: HIDDEN, output: OUTPUT, ..Nnclr::default() }, caching);
+    two_halves_equal_the_whole(&ReSsl { queue: 10, hidden: HIDDEN, output: OUTPUT, ..ReSsl::default() }, caching);
+    two_halves_equal_the_whole(&BarlowTwins { hidden: HIDDEN, output: OUTPUT, ..BarlowTwins::default() }, caching);
+    two_halves_equal_the_whole(&VicReg { hidden: HIDDEN, output: OUTPUT, ..VicReg::default() }, caching);
+    two_halves_equal_the_whole(&WMse { hidden: HIDDEN, output: OUTPUT, ..WMse::default() }, caching);
+    two_halves_equal_the_whole(&TiCo { hidden: HIDDEN, output: OUTPUT, ..TiCo::default() }, caching);
+    two_halves_equal_the_whole(
+        &Mmcr { compression: 0.01, views: 3, hidden: HIDDEN, output: OUTPUT, ..Mmcr::default() },
+        caching,
+    );
+}
+
+#[test]
+fn accumulation_equals_the_whole_batch_where_images_are_not_compared() {
+    let parts = Passes::Parts(2);
+    two_halves_equal_the_whole(&SIM_SIAM, parts);
+    two_halves_equal_the_whole(&FastSiam { views: 3, networks: SIM_SIAM }, parts);
+    two_halves_equal_the_whole(&Byol { hidden: HIDDEN, output: OUTPUT, ..Byol::default() }, parts);
+}
+
+/// NT-Xent behind a perceptron on the pixels, without any batch norm.
+struct Plain;
+
+#[derive(Module, Debug)]
+struct PlainModel {
+    /// The trait asks for one; nothing passes through it.
+    encoder: Encoder,
+    head: Head,
+}
+
+impl Method for Plain {
+    type Model = PlainModel;
+    type Memory = NoMemory;
+
+    fn name(&self) -> &'static str {
+        "plain"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { views: 2, labels: false, sampling: Sampling::Shuffled }
+    }
+
+    fn build(&self, encoder: Encoder, _: usize, seed: u64, device: &Device) -> (PlainModel, NoMemory) {
+        let head = init::seeded(HeadConfig::new([64, HIDDEN, OUTPUT]).without_hidden_norm().init(device), seed);
+        (PlainModel { encoder, head }, NoMemory::new())
+    }
+
+    fn objective(&self, model: &PlainModel, memory: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
+        self.whole(model, memory, batch, at)
+    }
+
+    fn encoder<'a>(&self, model: &'a PlainModel) -> &'a Encoder {
+        &model.encoder
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<PlainModel, NoMemory>> {
+        Some(self)
+    }
+}
+
+impl Staged<PlainModel, NoMemory> for Plain {
+    fn embed(&self, model: &PlainModel, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        views.iter().map(|view| model.head.forward(view.clone().flatten(1, 3))).collect()
+    }
+
+    fn loss(&self, _: &PlainModel, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+        nt_xent(batch.outputs[0].clone(), batch.outputs[1].clone(), 0.2)
+    }
+}
+
+#[test]
+fn without_batch_norm_chunks_of_any_size_equal_the_whole_batch() {
     for device in devices() {
-        let method = SimClr { hidden: 8, output: OUTPUT, ..SimClr::default() };
-        let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
-        let parts = |n: usize| (0..n).map(|i| batch(IMAGES, i as u64, &device)).collect::<Vec<Batch>>();
-        let error = accumulated_gradients(&method, &model, &mut memory, &parts(2), at(0)).err().expect("negatives");
-        assert_eq!(error, AccumulationError::ComparesBatch { method: "simclr", parts: 2 });
-        assert!(accumulated_gradients(&method, &model, &mut memory, &parts(1), at(0)).is_ok());
-        let error = accumulated_gradients(&method, &model, &mut memory, &[], at(0)).err().expect("nothing");
-        assert_eq!(error, AccumulationError::Empty);
+        let batch = batch(7, 1, &device);
+        let (model, _, whole) = step(&Plain, Passes::Whole, &batch, &device);
+        let wanted = gradients(&model.head, &whole.gradients);
+        let (loss, embedding) = (values(whole.loss), values(whole.embedding));
+        for chunk in [2, 3, 7, 100] {
+            let (model, _, cached) = step(&Plain, Passes::Chunks(chunk), &batch, &device);
+            assert_close("loss", &values(cached.loss), &loss, 1e-5);
+            assert_close("embedding", &values(cached.embedding), &embedding, 1e-5);
+            let got = gradients(&model.head, &cached.gradients);
+            assert_close(&format!("chunks of {chunk}"), &got, &wanted, 1e-4);
+        }
+    }
+}
+
+#[test]
+fn running_statistics_move_in_the_second_pass_alone() {
+    for device in devices() {
+        let method = SimClr { hidden: HIDDEN, output: OUTPUT, ..SimClr::default() };
+        let batch = batch(IMAGES, 1, &device);
+        let (model, _, _) = step(&method, Passes::Chunks(IMAGES / 2), &batch, &device);
+        let (other, _) = method.build(encoder(&device), WIDTH, SEED, &device);
+        for half in [0..IMAGES / 2, IMAGES / 2..IMAGES] {
+            let _ = method.embed(&other, &batch.part(&half).views);
+        }
+        assert_close("statistics", &statistics(&model), &statistics(&other), 1e-6);
     }
 }
 
 #[test]
 fn accumulated_gradients_are_the_mean_of_the_parts() {
     for device in devices() {
-        let method = SimSiam { output: OUTPUT, projector_layers: 2, bottleneck: 3 };
-        let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
-        let part = |seed| batch(IMAGES, seed, &device);
-        let mut of = |parts: &[Batch]| {
-            let step = accumulated_gradients(&method, &model, &mut memory, parts, at(0)).unwrap();
+        let batch = batch(IMAGES, 1, &device);
+        let of = |passes: Passes, batch: &Batch| {
+            let (model, _, step) = step(&SIM_SIAM, passes, batch, &device);
             (values(step.loss)[0], gradients(&model, &step.gradients))
         };
-        let ((one, first), (two, second)) = (of(&[part(1)]), of(&[part(2)]));
-        let (loss, both) = of(&[part(1), part(2)]);
+        let (one, first) = of(Passes::Whole, &batch.part(&(0..IMAGES / 2)));
+        let (two, second) = of(Passes::Whole, &batch.part(&(IMAGES / 2..IMAGES)));
+        let (loss, both) = of(Passes::Parts(2), &batch);
         assert!((loss - (one + two) / 2.0).abs() < 1e-5);
         let wanted: Vec<f32> = first.iter().zip(&second).map(|(a, b)| (a + b) / 2.0).collect();
         assert_close("gradient", &both, &wanted, 1e-3);
     }
+}
+
+#[test]
+fn what_would_change_the_meaning_is_refused() {
+    let simclr = SimClr::default();
+    let error = Passes::Parts(2).check(&simclr, 64).unwrap_err();
+    assert_eq!(error, PassesError::ComparesBatch { method: "simclr", parts: 2 });
+    assert!(error.to_string().contains("gradient caching (`chunk`)"), "{error}");
+    let error = Passes::Chunks(8).check(&SIM_SIAM, 64).unwrap_err();
+    assert!(error.to_string().contains("use `accumulate`"), "{error}");
+    for (passes, name) in
+        [(Passes::Parts(0), "accumulate"), (Passes::Parts(4), "accumulate"), (Passes::Chunks(1), "chunk")]
+    {
+        let error = passes.check(&SIM_SIAM, 7).unwrap_err();
+        assert!(matches!(error, PassesError::Setting { name: n, .. } if n == name), "{error}");
+    }
+    for fine in [Passes::Whole, Passes::Parts(1), Passes::Parts(3)] {
+        assert_eq!(fine.check(&SIM_SIAM, 7), Ok(()));
+    }
+    assert_eq!(Passes::Chunks(2).check(&simclr, 7), Ok(()));
 }

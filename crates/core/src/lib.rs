@@ -15,5 +15,6 @@ pub mod momentum;
 pub mod optim;
 pub mod similarity;
 pub mod train;
+pub mod weights;
 
 pub use nearfar_kernels as kernels;

@@ -130,7 +130,8 @@ fn draw<'a, T>(items: &'a mut [T], count: usize, rng: &mut ChaCha8Rng) -> &'a [T
     &items[..count]
 }
 
-fn prototype(unit: &Matrix, shots: &[u32]) -> Vec<f64> {
+/// The mean of the rows `shots`.
+pub(crate) fn prototype(unit: &Matrix, shots: &[u32]) -> Vec<f64> {
     let mut mean = vec![0.0f64; unit.cols()];
     for &row in shots {
         mean.iter_mut().zip(unit.row(row as usize)).for_each(|(sum, &value)| *sum += f64::from(value));
@@ -140,7 +141,7 @@ fn prototype(unit: &Matrix, shots: &[u32]) -> Vec<f64> {
 }
 
 /// Position of the prototype nearest to the row, the first of equals.
-fn closest(prototypes: &[Vec<f64>], row: &[f32]) -> usize {
+pub(crate) fn closest(prototypes: &[Vec<f64>], row: &[f32]) -> usize {
     let mut best = (f64::INFINITY, 0);
     for (class, prototype) in prototypes.iter().enumerate() {
         let square: f64 = prototype.iter().zip(row).map(|(p, &x)| (p - f64::from(x)) * (p - f64::from(x))).sum();

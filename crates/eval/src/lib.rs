@@ -9,7 +9,7 @@
 //! | which rows are nearest? | [`neighbors`] | exact neighbours in blocks |
 //! | does the nearest row show the same class? | [`retrieval`](mod@retrieval) | recall at k, R-precision, MAP@R, MAP, MRR |
 //! | do two rows show the same class? | [`verification`](mod@verification) | ROC area, equal error rate, TAR at FAR |
-//! | what transfers without training? | [`knn`](mod@knn), [`few_shot`](mod@few_shot) | accuracy |
+//! | what transfers without training? | [`knn`](mod@knn), [`few_shot`](mod@few_shot), [`prototypes`](mod@prototypes) | accuracy |
 //! | what can a linear classifier read? | [`probe`] | accuracy, penalty chosen on validation rows |
 //! | do clusters find the classes again? | [`clustering`](mod@clustering) | NMI, AMI |
 //! | how is the space used? | [`geometry`], [`spectrum`] | alignment, uniformity, std, class separation, effective rank, rho |
@@ -48,6 +48,7 @@ mod labels;
 pub mod neighbors;
 pub mod probe;
 mod product;
+pub mod prototypes;
 mod ranking;
 pub mod retrieval;
 mod rows;
@@ -64,6 +65,7 @@ pub use kmeans::{KMeans, KMeansConfig, kmeans};
 pub use knn::{Knn, KnnConfig, knn, knn_predict};
 pub use neighbors::{Distance, Neighbors, nearest};
 pub use probe::{LinearProbe, ProbeConfig, ProbeFit, linear_probe};
+pub use prototypes::{Prototypes, prototypes};
 pub use retrieval::{PerQuery, RetrievalScores, retrieval, retrieval_per_query};
 pub use spectrum::{effective_rank, rho_spectrum, singular_values};
 pub use verification::{Verification, verification, verification_from_scores};

@@ -9,6 +9,11 @@ const EPSILON: f64 = 1e-12;
 /// Entries of one block of differences `[rows, m, d]`, for distances that no matrix product gives.
 const BLOCK: usize = 1 << 24;
 
+/// What losses and miners that are not defined for every distance ask for.
+pub(crate) const COSINE: &str = "the cosine (`\"cosine\"`)";
+pub(crate) const NORMALIZED_EUCLIDEAN: &str =
+    "the Euclidean distance of normalised rows (`{ euclidean = { normalized = true, squared = false } }`)";
+
 /// How two embeddings are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

@@ -33,11 +33,11 @@ pub enum MetricError {
         value: f64,
     },
     /// A loss or miner that is defined for other distances only.
-    #[error("{what} is defined for {needs} only, not for {got}")]
+    #[error("the distance is {got}, but {what} is defined for {needs} only")]
     Distance {
         /// The loss or miner.
         what: &'static str,
-        /// What it takes.
+        /// What it takes, and how settings name it.
         needs: &'static str,
         /// The distance given.
         got: String,
@@ -51,6 +51,18 @@ pub enum MetricError {
         index: usize,
         /// How many there are.
         rows: usize,
+    },
+    /// Weak supervision that says too little for a loss.
+    #[error("the loss `{loss}` cannot learn from {given}: {reason}; take a loss over {given}, such as `{instead}`")]
+    Evidence {
+        /// The loss.
+        loss: &'static str,
+        /// Pairs, triplets, quadruplets or chunks.
+        given: &'static str,
+        /// What it lacks.
+        reason: &'static str,
+        /// A loss that can.
+        instead: &'static str,
     },
     /// A class without a weight.
     #[error("class {class} has no weight: `weights` names {classes} classes")]
@@ -110,6 +122,9 @@ pub enum MetricError {
         /// All names.
         known: String,
     },
+    /// A sampling out of range.
+    #[error("{0}")]
+    Sampling(String),
     /// A loss that gave nothing to reduce.
     #[error("the loss has no elements: `ClassLoss::parts` must give at least one part")]
     NoElements,

@@ -141,6 +141,19 @@ impl Reducer {
         if *self == Self::Divisor { Err(MetricError::NoDivisor) } else { self.validate() }
     }
 
+    /// Checks the reducer against data of so many classes.
+    ///
+    /// # Errors
+    /// When this is [`Reducer::ClassWeighted`] with more or fewer weights than there are classes.
+    pub fn validate_for(&self, classes: usize) -> Result<(), MetricError> {
+        let Self::ClassWeighted { weights } = self else { return Ok(()) };
+        let count = weights.len();
+        if count < classes {
+            return Err(MetricError::ClassWeight { class: count, classes: count });
+        }
+        MetricError::check(count == classes, "class_weighted.weights", "one for each class", count as f64)
+    }
+
     /// The weight of every element; they depend on `values` only through which elements are selected. A value that is
     /// no number is always selected, so that it reaches the loss.
     ///

@@ -3,14 +3,17 @@
 use burn::tensor::Device;
 use metric::{
     mahalanobis::Mahalanobis,
-    methods::{DeepMahalanobis, TripletMethod},
+    methods::{DeepMahalanobis, SupConMethod, TripletMethod},
 };
 use nearfar_core::{
     augment::{Augmenter, Normalization, Recipe},
     data::{Dataset, Inputs},
-    encoder::{Architecture, EncoderConfig},
+    encoder::{Architecture, Encoder, EncoderConfig},
     optim::OptimizerConfig,
-    train::{Method, Observer, StepEvent, TrainConfig, TrainData, TrainError, Trained, latest, train},
+    train::{
+        Batch, EpochEvent, Method, Observer, Passes, PassesError, StepEvent, TrainConfig, TrainData, TrainError,
+        Trained, latest, train,
+    },
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -60,6 +63,17 @@ fn run_method<M: Method>(
     learning_rate: f64,
     observer: &mut dyn Observer,
 ) -> Result<Trained<M::Model>, TrainError> {
+    run_passing(method, Passes::Whole, data, checkpoints, learning_rate, observer)
+}
+
+fn run_passing<M: Method>(
+    method: &M,
+    passes: Passes,
+    data: &Dataset,
+    checkpoints: Option<&Path>,
+    learning_rate: f64,
+    observer: &mut dyn Observer,
+) -> Result<Trained<M::Model>, TrainError> {
     let device = Device::flex().autodiff();
     let config = EncoderConfig { architecture: Architecture::Conv4, width: 6 };
     let encoder = config.init(data.shape(), 3, &device).unwrap();
@@ -67,6 +81,7 @@ fn run_method<M: Method>(
     let augmenter = Augmenter::new(&[recipe], Normalization::of(&data.inputs), 3).unwrap();
     let train_config = TrainConfig {
         batch: 12,
+        passes,
         steps: 20,
         steps_per_epoch: 5,
         seed: 3,
@@ -122,4 +137,75 @@ fn a_deep_metric_moves_away_from_the_identity_and_is_a_distance() {
     let identity = |at: usize| if at.is_multiple_of(7) { 1.0 } else { 0.0 }; // 6 x 6
     assert!(components.iter().enumerate().any(|(at, v)| (v - identity(at)).abs() > 1e-3), "{components:?}");
     assert!(Mahalanobis::new(components, 6).is_ok());
+}
+
+#[test]
+fn a_method_trains_in_chunks_where_it_offers_them() {
+    let data = images(60);
+    let trained = run_passing(&SupConMethod::default(), Passes::Chunks(6), &data, None, 1e-3, &mut ()).unwrap();
+    assert!(trained.finished && trained.losses.iter().all(|l| l.is_finite()), "{:?}", trained.losses);
+    for passes in [Passes::Chunks(6), Passes::Parts(2)] {
+        let error = run_passing(&TripletMethod::default(), passes, &data, None, 1e-3, &mut ()).err().expect("refused");
+        let reason = match error {
+            TrainError::Passes(reason) => reason,
+            other => panic!("{other}"),
+        };
+        match passes {
+            Passes::Parts(parts) => assert_eq!(reason, PassesError::ComparesBatch { method: "triplet", parts }),
+            _ => assert_eq!(reason, PassesError::NotStaged { method: "triplet", instead: "a smaller batch" }),
+        }
+    }
+}
+
+/// Counts what it is shown, and stops after a step.
+#[derive(Default)]
+struct Watch {
+    stop_at: Option<usize>,
+    seen: Vec<usize>,
+    epochs: Vec<usize>,
+}
+
+impl Observer for Watch {
+    fn step(&mut self, event: &StepEvent) -> ControlFlow<()> {
+        if self.stop_at == Some(event.step) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn watches_batches(&self) -> bool {
+        true
+    }
+
+    fn batch(&mut self, batch: &Batch, _: &Encoder) {
+        self.seen.extend(&batch.indices);
+    }
+
+    fn epoch(&mut self, event: &EpochEvent<'_>) {
+        self.epochs.push(event.epoch);
+    }
+
+    fn save(&self) -> serde_json::Value {
+        serde_json::json!([self.seen, self.epochs])
+    }
+
+    fn restore(&mut self, saved: &serde_json::Value) {
+        (self.seen, self.epochs) = serde_json::from_value(saved.clone()).unwrap();
+    }
+}
+
+#[test]
+fn what_an_observer_keeps_outlives_a_stop_within_an_epoch() {
+    let data = images(60);
+    let mut unstopped = Watch::default();
+    let whole = run(&data, None, 1e-3, &mut unstopped).unwrap();
+    assert_eq!(unstopped.seen.len(), 20 * 12);
+    assert_eq!(unstopped.epochs, [1, 2, 3, 4]);
+    let dir = tempfile::tempdir().unwrap();
+    run(&data, Some(dir.path()), 1e-3, &mut Watch { stop_at: Some(7), ..Watch::default() }).unwrap();
+    let mut resumed = Watch::default();
+    let rest = run(&data, Some(dir.path()), 1e-3, &mut resumed).unwrap();
+    assert_eq!((&resumed.seen, &resumed.epochs), (&unstopped.seen, &unstopped.epochs));
+    // The second epoch's mean has the two losses from before the stop.
+    assert_eq!(rest.losses.len(), 4);
+    for (a, b) in whole.losses.iter().zip(&rest.losses) {
+        assert!((a - b).abs() < 1e-5, "{:?} {:?}", whole.losses, rest.losses);
+    }
 }

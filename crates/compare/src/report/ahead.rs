@@ -3,7 +3,7 @@
 use super::{
     Report, Row,
     budget::still_improving,
-    groups::{Group, groups, label},
+    groups::{groups, label, usual},
     standing::{Versus, standing},
     table::{Table, goals, tables},
 };
@@ -63,12 +63,13 @@ impl Outcome {
     }
 }
 
-/// The comparisons of every run on the scores that stand for the goals, the smallest lead first.
+/// The comparisons of every run on the scores that stand for the goals, the smallest lead first. Of a sweep, the methods
+/// at their usual setting are compared: more settings would only make the correction harsher.
 pub(super) fn comparisons(report: &Report) -> Vec<Comparison> {
     let groups = groups(&report.rows);
     let mut found = Vec::new();
     for table in tables(report) {
-        let own: Vec<&Group<'_>> = groups.iter().filter(|group| group.run == table.run).collect();
+        let own = usual(&groups, table.run);
         for score in scores(&table) {
             let Some(standing) = standing(&own, score) else { continue };
             let best = label(own[standing.best], &groups);

@@ -1,6 +1,6 @@
 //! What was run, and what went wrong: the lists that Markdown and HTML show around the tables.
 
-use super::{Report, Row, RunInfo, Status, groups::distinct};
+use super::{Crossover, Report, Row, RunInfo, Status, groups::distinct};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -20,6 +20,15 @@ pub(super) fn runs(report: &Report) -> Vec<(String, Facts, Facts)> {
     let own = [RunInfo { label: String::new(), ..report.info() }];
     let runs = if report.runs.is_empty() { &own[..] } else { &report.runs[..] };
     runs.iter().map(|run| (run.label.clone(), facts(run, &report.rows), settings(&run.settings))).collect()
+}
+
+/// Where the lead of the families changes along the labels, one sentence or more for each score.
+pub(super) fn crossovers(report: &Report) -> Vec<String> {
+    let line = |crossover: &Crossover| match crossover.run.as_str() {
+        "" => format!("{}: {}", crossover.score, crossover.sentence),
+        run => format!("{run}: {}: {}", crossover.score, crossover.sentence),
+    };
+    report.crossovers.iter().map(line).collect()
 }
 
 /// Failures, stopped rows, notes of rows, notes of the report.

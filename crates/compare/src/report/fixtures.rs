@@ -27,6 +27,7 @@ pub(super) fn row(method: &str, paradigm: Paradigm, seed: u64, scores: &[(&str, 
         notes: Vec::new(),
         checkpoint: None,
         curve: Vec::new(),
+        monitors: BTreeMap::new(),
         bootstrap: BTreeMap::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! Rows that differ in their seed alone.
 
-use super::{Paradigm, Row, Status, estimate::Seeds};
+use super::{Paradigm, Row, Status, estimate::Seeds, verdict::usual_setting};
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
@@ -62,6 +62,14 @@ pub(super) fn groups(rows: &[Row]) -> Vec<Group<'_>> {
     groups
 }
 
+/// The groups of a run that stand for their methods outside sweeps.
+pub(super) fn usual<'g, 'a>(groups: &'g [Group<'a>], run: &str) -> Vec<&'g Group<'a>> {
+    let own: Vec<&Group<'a>> = groups.iter().filter(|group| group.run == run).collect();
+    let rows: Vec<&Row> = own.iter().flat_map(|group| group.rows.iter().copied()).collect();
+    let stands = |group: &&Group<'a>| usual_setting(&rows, group.method).is_some_and(|axes| *axes == *group.axes);
+    own.into_iter().filter(stands).collect()
+}
+
 /// The method's name, followed by the settings in which its groups of the same run differ: `simclr labels=0.1`.
 pub(super) fn label(group: &Group<'_>, groups: &[Group<'_>]) -> String {
     let mut label = group.method.to_owned();
@@ -117,6 +125,19 @@ mod tests {
         assert_eq!(labels, ["pixels", "triplet labels=0.1", "triplet labels=1", "siamese", "simclr"]);
         assert_eq!(groups[4].values(SCORE), Seeds::from([(1, 0.5), (2, 0.7)]));
         assert_eq!(Vec::from_iter(groups[4].metrics()), ["images_per_second", "train_seconds", SCORE]);
+    }
+
+    #[test]
+    fn a_sweep_is_represented_by_its_usual_setting() {
+        let mut rows = vec![row("triplet", Paradigm::Metric, 1, &[(SCORE, 0.5)]); 4];
+        for (row, share) in rows.iter_mut().zip([0.1, 1.0, 0.5]) {
+            row.axes.insert("labels".into(), share);
+        }
+        rows[3].method = "pixels".into();
+        let groups = groups(&rows);
+        let found: Vec<_> = usual(&groups, "").iter().map(|group| label(group, &groups)).collect();
+        assert_eq!(found, ["triplet labels=1", "pixels"]);
+        assert!(usual(&groups, "other").is_empty());
     }
 
     #[test]

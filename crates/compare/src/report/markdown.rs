@@ -14,6 +14,7 @@ pub(super) fn render(report: &Report) -> String {
         title,
         recommendation(report),
         verdicts(report),
+        crossovers(report),
         scores(report),
         comparisons(report),
         remarks(report),
@@ -168,6 +169,10 @@ fn remarks(report: &Report) -> String {
     section("Remarks", facts::remarks(report).iter().map(|remark| format!("- {}", escape(remark))).collect())
 }
 
+fn crossovers(report: &Report) -> String {
+    section("Crossovers", facts::crossovers(report).iter().map(|line| format!("- {}", escape(line))).collect())
+}
+
 fn definitions(report: &Report) -> String {
     let line = |(name, text): (&String, &String)| format!("- {}: {}", escape(name), escape(text));
     section("Definitions", report.definitions.iter().map(line).collect())
@@ -214,7 +219,7 @@ mod tests {
     use super::*;
     use crate::report::{
         Paradigm,
-        fixtures::{head_to_head, seeds},
+        fixtures::{at, head_to_head, seeds},
     };
 
     fn small() -> Report {
@@ -284,6 +289,25 @@ mod tests {
         assert!(page.contains("- data.images: 1000"));
         assert!(page.contains("- retrieval.\\*.map_at_r: Mean average precision at R"));
         assert!(page.ends_with('\n') && !page.contains("\n\n\n"));
+    }
+
+    #[test]
+    fn crossovers_have_a_section() {
+        let score = "transfer.seen.linear_probe";
+        let mut rows = Vec::new();
+        for (share, metric, contrastive) in [(0.01, 0.2, 0.4), (1.0, 0.8, 0.6)] {
+            rows.extend(at("labels", share, seeds("triplet", Paradigm::Metric, score, &[metric, metric])));
+            rows.extend(at(
+                "labels",
+                share,
+                seeds("simclr", Paradigm::Contrastive, score, &[contrastive, contrastive]),
+            ));
+        }
+        let mut report = Report { rows, ..Report::default() };
+        report.summarize();
+        let line =
+            "## Crossovers\n\n- transfer.seen.linear_probe: Metric learning overtakes at about 10 % of the labels";
+        assert!(render(&report).contains(line), "{}", render(&report));
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub use ranking::Ranking;
 pub use recommendation::Recommendation;
 pub use row::{Bootstrap, Cost, Paradigm, Row, Status};
 pub use summary::Summary;
-pub use verdict::Verdict;
+pub use verdict::{Crossover, Verdict};
 pub use write::{check_writable, read, read_figures, replace, write};
 
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,10 @@ pub mod axis {
     pub const LABELS: &str = "labels";
     /// Images in a training batch.
     pub const BATCH: &str = "batch";
+    /// Statements about images (pairs, triplets, quadruplets, chunks) that training used in place of classes.
+    pub const CONSTRAINTS: &str = "constraints";
+    /// Share of the labels given that are false.
+    pub const NOISE: &str = "noise";
 }
 
 /// All that a run found out.
@@ -114,6 +118,9 @@ pub struct Report {
     /// Which method to use and what would change that, one for each run, derived from the rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recommendation: Vec<Recommendation>,
+    /// Where the lead of the two families changes along the share of the labels, derived from the rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crossovers: Vec<Crossover>,
 }
 
 impl Default for Report {
@@ -139,17 +146,19 @@ impl Default for Report {
             comparisons: Vec::new(),
             rankings: Vec::new(),
             recommendation: Vec::new(),
+            crossovers: Vec::new(),
         }
     }
 }
 
 impl Report {
-    /// Fills the summary, the verdicts, the comparisons, the recommendation and the definitions from the rows. Call it
+    /// Fills the summary, the verdicts, the crossovers, the comparisons, the recommendation and the definitions from the rows. Call it
     /// after adding rows; calling it again changes nothing. Numbers that are not finite become notes.
     pub fn summarize(&mut self) {
         self.rows.iter_mut().for_each(Row::clean);
         self.summary = summary::summarize(&self.rows);
         self.verdicts = verdict::verdicts(&self.rows);
+        self.crossovers = verdict::crossovers(&self.rows);
         self.comparisons = ahead::comparisons(self);
         self.rankings = ranking::rankings(self);
         self.recommendation = recommendation::recommendations(self);

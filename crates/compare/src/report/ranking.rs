@@ -4,7 +4,7 @@ use super::{
     Report,
     ahead::scores,
     estimate::LEVEL,
-    groups::{Group, groups, label, runs},
+    groups::{groups, label, runs, usual},
     table::tables,
 };
 use nearfar_eval::stats;
@@ -40,14 +40,15 @@ pub struct Ranked {
     pub rank: f64,
 }
 
-/// Average ranks on the same scores: over the seeds of each run, and over the runs where there are several.
+/// Average ranks on the same scores: over the seeds of each run, and over the runs where there are several. Methods that
+/// were swept stand at their usual setting.
 pub(super) fn rankings(report: &Report) -> Vec<Ranking> {
     let groups = groups(&report.rows);
     let tables = tables(report);
     let mut found = Vec::new();
     let mut means: BTreeMap<&str, Vec<BTreeMap<String, f64>>> = BTreeMap::new();
     for table in &tables {
-        let own: Vec<&Group<'_>> = groups.iter().filter(|group| group.run == table.run).collect();
+        let own = usual(&groups, table.run);
         for score in scores(table) {
             let values: Vec<_> = own
                 .iter()

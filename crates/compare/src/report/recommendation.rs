@@ -3,6 +3,7 @@
 use super::{
     Paradigm, Report, Row, RunInfo,
     ahead::{Comparison, Outcome},
+    axis,
     definitions::place,
     format::with_half,
     table::{Line, Table, goals, tables},
@@ -109,6 +110,8 @@ fn basis(report: &Report, run: &str, goal: Option<&Verdict>) -> String {
     let info: &RunInfo = report.runs.iter().find(|info| info.label == run).unwrap_or(&own);
     let rows: Vec<&Row> = report.rows.iter().filter(|row| row.run == run).collect();
     let labels = rows.iter().map(|row| row.labels_used).max().unwrap_or(0);
+    let weak = rows.iter().any(|row| row.axes.contains_key(axis::CONSTRAINTS));
+    let what = if weak { "statements" } else { "labels" };
     let mut seeds: Vec<u64> = rows.iter().map(|row| row.seed).collect();
     seeds.sort_unstable();
     seeds.dedup();
@@ -120,7 +123,7 @@ fn basis(report: &Report, run: &str, goal: Option<&Verdict>) -> String {
         _ => "whether metric learning retrieves better and contrastive learning transfers better is undecided here",
     };
     format!(
-        "This rests on {}, {labels} labels for {} training items, {} epochs and {} seed{}: {claim}.",
+        "This rests on {}, {labels} {what} for {} training items, {} epochs and {} seed{}: {claim}.",
         info.dataset.name,
         info.dataset.train,
         info.budget.epochs,
@@ -154,11 +157,7 @@ fn would_change(comparisons: &[&Comparison], supervision: Option<&Verdict>) -> V
         Some(verdict) if verdict.effect.is_some() => {
             format!("Another number of labels: that fewer favour contrastive learning is {}.", verdict.verdict)
         }
-        _ => {
-            "Another number of labels: not measured; `--labels` at other shares and `compare report` over all of them \
-              do."
-            .to_owned()
-        }
+        _ => "Another number of labels: not measured; `compare sweep --axis labels` does.".to_owned(),
     });
     reasons.push("Other data: this says nothing about them.".to_owned());
     reasons

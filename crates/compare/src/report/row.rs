@@ -15,7 +15,8 @@ pub struct Row {
     pub paradigm: Paradigm,
     /// Seed of weights, order and views.
     pub seed: u64,
-    /// Labels that training used: a count, 0 for a method that uses none.
+    /// Labels that training used: a count, 0 for a method that uses none. Under weak supervision the statements that it
+    /// used; they also stand under [`super::axis::CONSTRAINTS`].
     pub labels_used: usize,
     /// Scores by name (`TASK.WHERE.METRIC`). Finite: a score that could not be computed is absent and
     /// [`notes`](Self::notes) says why.
@@ -36,12 +37,16 @@ pub struct Row {
     /// Warnings, and the reasons for scores that are absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// The trained encoder, relative to the report.
+    /// File of what its features are computed with, for `compare embed`, relative to the report; of a row that was
+    /// stopped, the folder that training goes on from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<String>,
     /// Mean training loss of every epoch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub curve: Vec<f64>,
+    /// Accuracies of the online monitors after every epoch, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub monitors: BTreeMap<String, Vec<f64>>,
     /// Intervals of scores that are means over queries, by the score's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub bootstrap: BTreeMap<String, Bootstrap>,
@@ -109,10 +114,15 @@ impl Row {
         }
     }
 
-    /// Turns what JSON cannot hold into notes.
+    /// Turns what JSON cannot hold into notes and rounds scores to 12 decimals, so that a report that is read back and
+    /// goes on is the same as one that was never stopped: readers of JSON may err in the last digit of longer numbers.
     pub(super) fn clean(&mut self) {
         for (score, value) in std::mem::take(&mut self.scores) {
-            self.record(&score, Ok::<f64, &str>(value));
+            self.record(&score, Ok::<f64, &str>(rounded(value)));
+        }
+        self.curve.iter_mut().for_each(|loss| *loss = rounded(*loss));
+        for Bootstrap { queries, classes } in self.bootstrap.values_mut() {
+            queries.iter_mut().chain(classes.iter_mut().flatten()).for_each(|end| *end = rounded(*end));
         }
         let Cost { train_seconds, images_per_second, .. } = &mut self.cost;
         for (name, value) in [("train_seconds", train_seconds), ("images_per_second", images_per_second)] {
@@ -151,6 +161,13 @@ impl Row {
     }
 }
 
+/// Twelve decimals, or six from a thousand on: no more than 15 digits, which every reader of JSON brings back exactly.
+fn rounded(value: f64) -> f64 {
+    let unit = if value.abs() < 1e3 { 1e12 } else { 1e6 };
+    let scaled = (value * unit).round() / unit;
+    if scaled.is_finite() { scaled } else { value }
+}
+
 impl Paradigm {
     /// The name in files and tables.
     pub(super) fn name(self) -> &'static str {
@@ -173,6 +190,26 @@ impl Display for Paradigm {
 mod tests {
     use super::*;
     use crate::report::{Report, fixtures::row};
+
+    #[test]
+    fn scores_come_back_from_json_as_they_were() {
+        let mut row = row("simclr", Paradigm::Contrastive, 1, &[]);
+        for i in 0..500 {
+            let value = f64::from(i).sin() / 3.0 + if i % 7 == 0 { 1_234.5 } else { 0.0 };
+            row.scores.insert(format!("transfer.{i}.knn"), value);
+            row.curve.push(value);
+        }
+        row.bootstrap
+            .insert("s".into(), Bootstrap { queries: [1.0 / 3.0, 2.0 / 3.0], classes: Some([0.1 + 0.2, 0.5]) });
+        row.clean();
+        assert!((row.scores["transfer.1.knn"] - 1f64.sin() / 3.0).abs() < 1e-12);
+        assert!((row.scores["transfer.7.knn"] - 1_234.5 - 7f64.sin() / 3.0).abs() < 1e-6);
+        let text = serde_json::to_string(&row).unwrap();
+        let mut back: Row = serde_json::from_str(&text).unwrap();
+        assert_eq!(back, row);
+        back.clean();
+        assert_eq!(back, row);
+    }
 
     #[test]
     fn numbers_that_json_cannot_hold_become_notes() {

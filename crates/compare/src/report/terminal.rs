@@ -61,6 +61,10 @@ pub fn render(report: &Report, location: &Path, style: Style) -> String {
     if !verdicts.is_empty() {
         blocks.push(format!("{}\n{}", style.paint("1", "Verdicts"), verdicts.join("\n")));
     }
+    if !report.crossovers.is_empty() {
+        let lines = facts::crossovers(report).into_iter().map(|line| wrap(&printable(&line), "  ", style));
+        blocks.push(format!("{}\n{}", style.paint("1", "Crossovers"), lines.collect::<Vec<_>>().join("\n")));
+    }
     let remarks: Vec<_> = facts::remarks(report).iter().map(|remark| wrap(&printable(remark), "  ", style)).collect();
     if !remarks.is_empty() {
         blocks.push(format!("{}\n{}", style.paint("1", "Remarks"), remarks.join("\n")));
@@ -173,7 +177,7 @@ fn wrap(text: &str, indent: &str, style: Style) -> String {
 }
 
 /// Names come from folders and files: control characters in them must not reach the terminal.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
 }
 

@@ -9,15 +9,18 @@
 //! the method and count for it too.
 
 mod algorithms;
+mod crossover;
 mod family;
 mod goal;
 mod holm;
 mod sweep;
 mod words;
 
+pub use crossover::Crossover;
+
 use super::{
     Row, Status,
-    axis::LABELS,
+    axis::{LABELS, NOISE},
     estimate::Estimate,
     format::{interval, signed},
     groups::runs,
@@ -129,6 +132,16 @@ pub(super) fn verdicts(rows: &[Row]) -> Vec<Verdict> {
     runs(rows).into_iter().flat_map(of_run).collect()
 }
 
+/// Where the lead of the two families changes along the labels, in every run.
+pub(super) fn crossovers(rows: &[Row]) -> Vec<Crossover> {
+    let of_run = |run: &str| {
+        let rows: Vec<&Row> = rows.iter().filter(|row| row.run == run && row.status == Status::Ok).collect();
+        let named = |crossover| Crossover { run: run.to_owned(), ..crossover };
+        sweep::crossovers(&rows).into_iter().map(named).collect::<Vec<_>>()
+    };
+    runs(rows).into_iter().flat_map(of_run).collect()
+}
+
 impl Ruling {
     /// The name in files and tables.
     pub(super) fn name(self) -> &'static str {
@@ -191,18 +204,23 @@ fn reference<'a>(rows: &[&'a Row]) -> Vec<&'a Row> {
     rows.iter().copied().filter(usual).collect()
 }
 
-/// The setting without a swept value where the method has rows with it; else that with the most labels, or with the
-/// middle value of another axis, as one sweeps around the usual value.
-fn usual_setting<'a>(rows: &[&'a Row], method: &str) -> Option<&'a BTreeMap<String, f64>> {
+/// The setting without a swept value where the method has rows with it; else, of those with the most labels and then the
+/// least noise, that with the middle value, as one sweeps around the usual value.
+pub(super) fn usual_setting<'a>(rows: &[&'a Row], method: &str) -> Option<&'a BTreeMap<String, f64>> {
     let mut settings: Vec<_> = rows.iter().copied().filter(|row| row.method == method).map(|row| &row.axes).collect();
     settings.sort_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
     settings.dedup();
     if settings.first()?.is_empty() {
         return settings.first().copied();
     }
-    let with_labels = settings.iter().copied().filter(|axes| axes.contains_key(LABELS));
-    let most_labels = with_labels.max_by(|a, b| a[LABELS].total_cmp(&b[LABELS]));
-    most_labels.or_else(|| settings.get(settings.len() / 2).copied())
+    let most = settings.iter().map(|axes| worth(axes)).max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)))?;
+    settings.retain(|axes| worth(axes) == most);
+    settings.get(settings.len() / 2).copied()
+}
+
+/// Labels and, with a minus, noise of a setting; without the axis a row has all labels, and none of them false.
+fn worth(axes: &BTreeMap<String, f64>) -> (f64, f64) {
+    (axes.get(LABELS).copied().unwrap_or(1.0), -axes.get(NOISE).copied().unwrap_or(0.0))
 }
 
 #[cfg(test)]
@@ -251,6 +269,9 @@ mod tests {
         };
         assert_eq!(usual(&rows(&[1.0, 0.1, 0.5], "labels")), [[1.0]]);
         assert_eq!(usual(&rows(&[256.0, 64.0, 128.0], "batch")), [[128.0]]);
+        assert_eq!(usual(&rows(&[0.4, 0.0, 0.2], "noise")), [[0.0]]);
+        let both = at("labels", 1.0, rows(&[64.0, 512.0, 128.0], "batch"));
+        assert_eq!(usual(&[both, at("labels", 0.1, rows(&[256.0], "batch"))].concat()), [[128.0, 1.0]]);
         let mut plain = rows(&[1.0, 0.1], "labels");
         plain.extend(seeds("triplet", Paradigm::Metric, SCORE, &[0.5, 0.6]));
         assert_eq!(usual(&plain), [Vec::<f64>::new(), Vec::new()]);

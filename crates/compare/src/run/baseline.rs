@@ -3,11 +3,12 @@
 use burn::{
     module::Module,
     nn::{Linear, LinearConfig},
-    tensor::{Device, Tensor, activation::log_softmax},
+    tensor::{Device, Tensor, TensorData, TensorReadError, activation::log_softmax},
 };
 use nearfar_core::{
     encoder::Encoder,
     init,
+    matrix::Matrix,
     similarity::label_tensor,
     train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling},
 };
@@ -28,6 +29,22 @@ pub struct Supervised {
 pub struct Classifier {
     encoder: Encoder,
     output: Linear,
+}
+
+impl Classifier {
+    /// The class of each row of `features` `[n, features]` with the highest score, the first of equals.
+    ///
+    /// # Errors
+    /// When the device cannot be read.
+    pub fn classes_of(&self, features: &Matrix, device: &Device) -> Result<Vec<usize>, TensorReadError> {
+        let rows = TensorData::new(features.as_slice().to_vec(), [features.rows(), features.cols()]);
+        let rows = Tensor::<2>::from_data(rows, &device.clone().without_autodiff());
+        let scores = self.output.valid().forward(rows); // [n, classes]
+        let [_, classes] = scores.dims();
+        let best =
+            |row: &[f32]| (1..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best });
+        Ok(scores.try_into_vec_as::<f32>()?.chunks(classes.max(1)).map(best).collect())
+    }
 }
 
 impl Supervised {

@@ -1,7 +1,11 @@
 //! Every setting of a run: presets, command line and `config.toml` end here.
 
 use super::{
+    axis::Sweep,
+    hybrid::HybridSettings,
     method::{MethodName, MethodSettings},
+    monitor::MonitorKind,
+    supervision::{self, Constraints, Supervision},
     views::named_or_written,
 };
 use crate::{
@@ -29,13 +33,15 @@ pub struct Preset {
     pub epochs: usize,
     /// Seeds.
     pub seeds: usize,
+    /// Whether encoders are fine-tuned for scores.
+    pub fine_tune: bool,
 }
 
 /// The presets, smallest first.
 pub const PRESETS: [Preset; 3] = [
-    Preset { name: "quick", images: 4_000, epochs: 6, seeds: 1 },
-    Preset { name: "standard", images: 10_000, epochs: 10, seeds: 3 },
-    Preset { name: "full", images: usize::MAX, epochs: 100, seeds: 5 },
+    Preset { name: "quick", images: 3_000, epochs: 4, seeds: 3, fine_tune: false },
+    Preset { name: "standard", images: 10_000, epochs: 10, seeds: 3, fine_tune: true },
+    Preset { name: "full", images: usize::MAX, epochs: 100, seeds: 5, fine_tune: true },
 ];
 
 /// Classes that are never trained on.
@@ -56,6 +62,8 @@ pub struct Config {
     pub dataset: String,
     /// Label column of a CSV file; empty for the last.
     pub label_column: String,
+    /// Column of a CSV file that tells groups (cameras, sessions, super classes) apart; empty for none.
+    pub group_column: String,
     /// Rows of the table, in order.
     pub methods: Vec<String>,
     /// The preset that the numbers below came from.
@@ -72,15 +80,33 @@ pub struct Config {
     pub images: usize,
     /// Images a step.
     pub batch: usize,
+    /// Parts of a batch whose gradients are accumulated, for batches larger than memory.
+    pub accumulate: usize,
+    /// Images whose activations are in memory at once, by gradient caching; all of a batch if left out.
+    pub chunk: Option<usize>,
+    /// What is read from the encoder while it trains.
+    pub monitor: Vec<MonitorKind>,
     /// Encoder; chosen by the kind of data if left out.
     pub encoder: Option<EncoderConfig>,
     /// Share of labels that methods may use.
     pub labels: f64,
+    /// Share of those that are false.
+    pub label_noise: f64,
+    /// What methods that learn from labels are told.
+    pub supervision: Supervision,
+    /// Where statements in place of classes come from; one drawn an image if left out.
+    pub constraints: Option<Constraints>,
     /// Unseen classes; three in ten if left out.
     pub unseen_classes: Option<UnseenClasses>,
+    /// Whether encoders are scored after training on with 1 % and with 10 % of the labels as well.
+    pub fine_tune: bool,
     /// The augmented views, the same for every method, written out or by name; chosen by the kind of data if left out.
     #[serde(deserialize_with = "named_or_written")]
     pub views: Option<[Recipe; 2]>,
+    /// How hybrids of two methods train.
+    pub hybrid: HybridSettings,
+    /// A setting that varies from row to row; none in a plain run.
+    pub sweep: Option<Sweep>,
     /// The methods' own settings.
     pub method: MethodSettings,
 }
@@ -91,6 +117,7 @@ impl Default for Config {
         Self {
             dataset: "fashion_mnist".into(),
             label_column: String::new(),
+            group_column: String::new(),
             methods: MethodName::ALL.split(',').map(Into::into).collect(),
             preset: preset.name.into(),
             backend: Backend::Auto,
@@ -99,10 +126,19 @@ impl Default for Config {
             epochs: preset.epochs,
             images: preset.images,
             batch: 256,
+            accumulate: 1,
+            chunk: None,
+            monitor: Vec::new(),
             encoder: None,
             labels: 1.0,
+            label_noise: 0.0,
+            supervision: Supervision::default(),
+            constraints: None,
             unseen_classes: None,
+            fine_tune: preset.fine_tune,
             views: None,
+            hybrid: HybridSettings::default(),
+            sweep: None,
             method: MethodSettings::default(),
         }
     }
@@ -164,12 +200,22 @@ impl Config {
             self.seeds = preset.seeds;
             self.epochs = preset.epochs;
             self.images = if preset.images == usize::MAX { 0 } else { preset.images };
+            self.fine_tune = preset.fine_tune;
         }
         if let Some(dataset) = &args.dataset {
             self.dataset.clone_from(dataset);
         }
         if let Some(column) = &args.label_column {
             self.label_column.clone_from(column);
+        }
+        if let Some(column) = &args.group_column {
+            self.group_column.clone_from(column);
+        }
+        if let Some(name) = &args.supervision {
+            self.supervision = Supervision::parse(name)?;
+        }
+        if let Some(constraints) = &args.constraints {
+            self.constraints = Some(Constraints::parse(constraints));
         }
         if let Some(list) = &args.methods {
             self.methods = MethodName::parse_list(list)?.iter().map(ToString::to_string).collect();
@@ -182,7 +228,14 @@ impl Config {
         self.epochs = args.epochs.unwrap_or(self.epochs);
         self.images = args.images.unwrap_or(self.images);
         self.batch = args.batch.unwrap_or(self.batch);
+        self.accumulate = args.accumulate.unwrap_or(self.accumulate);
+        self.chunk = args.chunk.or(self.chunk);
+        if let Some(list) = &args.monitor {
+            self.monitor = MonitorKind::parse_list(list)?;
+        }
         self.labels = args.labels.unwrap_or(self.labels);
+        self.fine_tune = args.fine_tune.unwrap_or(self.fine_tune);
+        self.label_noise = args.label_noise.unwrap_or(self.label_noise);
         let architecture: Option<Architecture> = args.encoder.as_ref().map(|name| name.parse()).transpose()?;
         if architecture.is_some() || args.width.is_some() {
             let old = self.encoder.unwrap_or(EncoderConfig { architecture: Architecture::Conv4, width: 64 });
@@ -205,7 +258,8 @@ impl Config {
         Ok(MethodName::parse_list(&self.methods.join(","))?)
     }
 
-    fn validate(&self) -> anyhow::Result<()> {
+    /// Checks every setting's range.
+    pub fn validate(&self) -> anyhow::Result<()> {
         let at_least_one = |name, value| {
             if value == 0 { Err(anyhow!("{name} must be at least 1, got 0")) } else { Ok(()) }
         };
@@ -220,12 +274,18 @@ impl Config {
         if !(self.labels > 0.0 && self.labels <= 1.0) {
             return Err(anyhow!("--labels must be in (0, 1], got {}", self.labels));
         }
+        if !(0.0..1.0).contains(&self.label_noise) {
+            return Err(anyhow!("--label-noise must be in [0, 1), got {}", self.label_noise));
+        }
         if let Some(views) = &self.views {
             for recipe in views {
                 recipe.validate().context("views")?;
             }
         }
-        self.method.validate(&self.method_names()?)
+        let methods = self.method_names()?;
+        self.hybrid.validate()?;
+        self.method.validate(&methods)?;
+        supervision::validate(self, &methods)
     }
 }
 
@@ -235,7 +295,10 @@ mod tests {
 
     #[test]
     fn settings_survive_the_file() {
-        let config = Config { views: Some([Recipe::peers(), Recipe::peers()]), ..Config::default() };
+        let views = Some([Recipe::peers(), Recipe::peers()]);
+        let monitor = vec![MonitorKind::Linear, MonitorKind::Knn];
+        let sweep = Some(Sweep::parse("labels", Some("0.1,1")).unwrap());
+        let config = Config { views, monitor, sweep, chunk: Some(32), ..Config::default() };
         let text = toml::to_string(&config).unwrap();
         assert_eq!(Config::parse(&text).unwrap(), config);
     }
@@ -248,6 +311,9 @@ mod tests {
         let failure = Config::from_args(&args).unwrap_err();
         assert_eq!(failure.code, 2);
         assert!(failure.error.to_string().contains("--labels"));
+        assert!(Config::parse("[hybrid]\nshare = 0.5").is_err());
+        let config = Config::parse("[hybrid]\npretrain_share = 1.5").unwrap();
+        assert!(config.validate().unwrap_err().to_string().contains("hybrid.pretrain_share"));
         let args = RunArgs { preset: Some("quik".into()), ..RunArgs::default() };
         assert!(Config::from_args(&args).unwrap_err().error.to_string().contains("did you mean `quick`?"));
     }
@@ -280,5 +346,8 @@ mod tests {
         let args = RunArgs { preset: Some("standard".into()), epochs: Some(2), ..RunArgs::default() };
         let config = Config::from_args(&args).unwrap();
         assert_eq!((config.epochs, config.images, config.seeds), (2, 10_000, 3));
+        assert!(config.fine_tune && !Config::default().fine_tune);
+        let args = RunArgs { fine_tune: Some(false), ..args };
+        assert!(!Config::from_args(&args).unwrap().fine_tune);
     }
 }

@@ -7,13 +7,13 @@ use contrastive::{
 };
 use metric::{
     mahalanobis::{Covariance, Itml, Learner, Lfda, Lmnn, Lsml, Mlkr, Mmc, Nca, Rca, Scml, Sdml},
-    methods::{DeepMahalanobis, LossSettings, LossTraining, Siamese, SupConMethod, TripletMethod},
+    methods::{DeepMahalanobis, LossMethod, LossSettings, LossTraining, Siamese, SupConMethod, TripletMethod},
 };
 use nearfar_core::{backend::did_you_mean, optim::OptimizerConfig, train::Method};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use super::baseline::Supervised;
+use super::{any_method::any_method, baseline::Supervised, hybrid::Hybrid};
 
 /// Declares everything that is said once a method: its variant of [`Deep`], its name in lists and in `config.toml`, its
 /// settings, its learning rate, its line in the listing, which begins with its family; and below, the learners of
@@ -71,6 +71,19 @@ macro_rules! method_table {
                 })
             }
 
+            /// The method `deep` as a value of the one type for all, and its optimiser's settings.
+            pub fn any(&self, deep: Deep) -> anyhow::Result<(AnyMethod, &OptimizerConfig)> {
+                Ok(match deep {
+                    $(Deep::$variant => {
+                        (AnyMethod::$variant(Clone::clone(&self.$name.settings)), &self.$name.optimizer)
+                    })*
+                    Deep::Loss(place) => {
+                        let tuned = self.loss(place)?;
+                        (AnyMethod::Loss(tuned.settings.clone().method(self.classes)?), &tuned.optimizer)
+                    }
+                })
+            }
+
             fn validate_deep(&self, deep: Deep) -> anyhow::Result<()> {
                 match deep {
                     $(Deep::$variant => {
@@ -86,6 +99,8 @@ macro_rules! method_table {
                 Ok(())
             }
         }
+
+        any_method! { $($variant: $settings,)* Loss: LossMethod, }
     };
 }
 
@@ -126,6 +141,38 @@ method_table! {
         lsml: Lsml;
         sdml: Sdml;
         scml: Scml;
+    }
+}
+
+impl Deep {
+    /// The method of that name.
+    pub fn find(name: &str) -> Option<Self> {
+        bases().find_map(|(known, base, _)| match base {
+            Base::Deep(deep) if known == name => Some(deep),
+            _ => None,
+        })
+    }
+
+    /// metric, contrastive or baseline.
+    pub fn family(self) -> &'static str {
+        MethodName { base: Base::Deep(self), metric: None }.paradigm()
+    }
+
+    /// Its name in lists and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Loss(place) => LossSettings::LISTING[place].0,
+            deep => DEEP.iter().find(|(_, other, _)| *other == deep).map_or("", |(name, ..)| name),
+        }
+    }
+
+    /// Whether training uses labels: all methods do but the contrastive ones, by the family that their line begins
+    /// with, and losses without labels.
+    pub fn needs_labels(self) -> bool {
+        match self {
+            Self::Loss(place) => LossSettings::parse(LossSettings::LISTING[place].0).is_ok_and(|l| l.uses_labels()),
+            deep => DEEP.iter().any(|(_, other, line)| *other == deep && !line.starts_with("contrastive:")),
+        }
     }
 }
 
@@ -178,6 +225,20 @@ pub enum Base {
     Untrained,
     /// A trained encoder.
     Deep(Deep),
+    /// An encoder that two methods trained.
+    Hybrid(Hybrid),
+}
+
+impl Base {
+    /// The methods that train.
+    pub fn trained(self) -> impl Iterator<Item = Deep> {
+        let (first, second) = match self {
+            Self::Pixels | Self::Pca | Self::Untrained => (None, None),
+            Self::Deep(deep) => (Some(deep), None),
+            Self::Hybrid(hybrid) => (Some(hybrid.first), Some(hybrid.second)),
+        };
+        first.into_iter().chain(second)
+    }
 }
 
 /// A row of the table: features, and perhaps a Mahalanobis metric learnt on them.
@@ -222,9 +283,10 @@ const METRICS: [(&str, Linear, &str); 12] = [
 ];
 
 impl MethodName {
-    /// What `all` means: the baselines, both families, and one hybrid of each kind of contrastive method with LMNN.
+    /// What `all` means: the baselines, both families, and a hybrid, right behind the method whose features it takes, so
+    /// that they are computed once.
     pub const ALL: &'static str =
-        "pixels,pca,untrained,supervised,mahalanobis,siamese,triplet,supcon,simclr,moco,byol,simsiam,simclr+lmnn";
+        "pixels,pca,untrained,supervised,mahalanobis,siamese,triplet,supcon,simclr,simclr+lmnn,moco,byol,simsiam";
 
     /// Name and one line of every row that can be asked for, hybrids aside.
     pub fn listing() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -235,8 +297,14 @@ impl MethodName {
     pub fn paradigm(self) -> &'static str {
         match (self.base, self.metric) {
             (Base::Pca, Some(_)) => "metric",
-            (_, Some(_)) => "hybrid",
-            (Base::Deep(Deep::Loss(_)), None) => "metric",
+            (_, Some(_)) | (Base::Hybrid(_), None) => "hybrid",
+            (Base::Deep(Deep::Loss(_)), None) => {
+                if self.needs_labels() {
+                    "metric"
+                } else {
+                    "contrastive"
+                }
+            }
             // The line of a method begins with its family.
             (base, None) => bases()
                 .find(|(_, b, _)| *b == base)
@@ -247,12 +315,12 @@ impl MethodName {
 
     /// Whether training uses labels.
     pub fn needs_labels(self) -> bool {
-        let deep = Base::Deep(Deep::Supervised) == self.base;
-        self.metric.is_some() || deep || self.paradigm() == "metric"
+        let base = self.base.trained().any(Deep::needs_labels);
+        base || self.metric.is_some_and(|metric| metric != Linear::Covariance)
     }
 
     /// A list as on the command line: names separated by commas, `all` for the standard set.
-    pub fn parse_list(list: &str) -> Result<Vec<Self>, UnknownMethod> {
+    pub fn parse_list(list: &str) -> Result<Vec<Self>, NameError> {
         let mut methods: Vec<Self> = Vec::new();
         for name in list.split(',').map(str::trim).filter(|n| !n.is_empty()) {
             let names = if name == "all" { Self::ALL } else { name };
@@ -263,15 +331,22 @@ impl MethodName {
                 }
             }
         }
-        if methods.is_empty() { Err(UnknownMethod { name: list.to_owned(), hint: String::new() }) } else { Ok(methods) }
+        if methods.is_empty() {
+            Err(NameError::Unknown { name: list.to_owned(), hint: String::new() })
+        } else {
+            Ok(methods)
+        }
     }
 }
 
 impl fmt::Display for MethodName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let base = bases().find(|(_, base, _)| *base == self.base).map_or("", |(name, ..)| name);
+        let base = match self.base {
+            Base::Hybrid(hybrid) => hybrid.to_string(),
+            _ => bases().find(|(_, base, _)| *base == self.base).map_or("", |(name, ..)| name).to_owned(),
+        };
         match self.metric {
-            None => f.write_str(base),
+            None => f.write_str(&base),
             Some(metric) => {
                 let metric = METRICS.iter().find(|(_, m, _)| *m == metric).map_or("", |(name, ..)| name);
                 if self.base == Base::Pca { f.write_str(metric) } else { write!(f, "{base}+{metric}") }
@@ -280,30 +355,53 @@ impl fmt::Display for MethodName {
     }
 }
 
-/// A method that does not exist.
+/// A name that stands for no method.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown method `{name}`{hint}; `compare list` names them all")]
-pub struct UnknownMethod {
-    name: String,
-    hint: String,
+pub enum NameError {
+    /// There is none of that name.
+    #[error("unknown method `{name}`{hint}; `compare list` names them all")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The nearest known name, as a sentence part.
+        hint: String,
+    },
+    /// Two methods that do not go together.
+    #[error(
+        "`{name}` is no hybrid: the first method must be contrastive and the second train an encoder with labels, for \
+         example simclr-then-triplet or simclr-with-supervised; a Mahalanobis learner stands on frozen features: \
+         simclr+lmnn"
+    )]
+    Hybrid {
+        /// What was asked for.
+        name: String,
+    },
+}
+
+impl NameError {
+    /// With the nearest name that there is.
+    pub fn unknown(name: &str) -> Self {
+        let hint = did_you_mean(name, MethodName::listing().map(|(name, _)| name));
+        Self::Unknown { name: name.to_owned(), hint }
+    }
 }
 
 impl FromStr for MethodName {
-    type Err = UnknownMethod;
+    type Err = NameError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let metric = |part: &str| METRICS.iter().find(|(n, ..)| *n == part).map(|(_, m, _)| *m);
-        let base = |part: &str| bases().find(|(n, ..)| *n == part).map(|(_, b, _)| b);
-        let unknown = |part: &str| UnknownMethod {
-            name: part.to_owned(),
-            hint: did_you_mean(part, Self::listing().map(|(name, _)| name)),
+        let base = |part: &str| match bases().find(|(n, ..)| *n == part) {
+            Some((_, base, _)) => Ok(Some(base)),
+            None => Hybrid::parse(part).transpose().map(|hybrid| hybrid.map(Base::Hybrid)),
         };
+        let unknown = NameError::unknown;
         match name.split_once('+') {
             Some((left, right)) => Ok(Self {
-                base: base(left).ok_or_else(|| unknown(left))?,
+                base: base(left)?.ok_or_else(|| unknown(left))?,
                 metric: Some(metric(right).ok_or_else(|| unknown(right))?),
             }),
-            None => match (base(name), metric(name)) {
+            None => match (base(name)?, metric(name)) {
                 (Some(base), _) => Ok(Self { base, metric: None }),
                 (None, Some(metric)) => Ok(Self { base: Base::Pca, metric: Some(metric) }),
                 (None, None) => Err(unknown(name)),
@@ -347,7 +445,7 @@ fn losses() -> BTreeMap<String, Tuned<LossTraining>> {
 
 impl MethodSettings {
     /// The settings of a loss of the table; a file may name others under its name.
-    fn loss(&self, place: usize) -> anyhow::Result<&Tuned<LossTraining>> {
+    pub fn loss(&self, place: usize) -> anyhow::Result<&Tuned<LossTraining>> {
         let (name, _) = LossSettings::LISTING[place];
         let tuned = self.losses.get(name).with_context(|| format!("no settings under method.losses.{name}"))?;
         let found = tuned.settings.loss.name();
@@ -372,11 +470,25 @@ impl MethodSettings {
         }
     }
 
+    /// Checks the reducers of methods that have their own settings against data of so many classes; losses of the table
+    /// are checked when they are built.
+    pub fn check_classes(&self, deep: Deep, classes: usize) -> anyhow::Result<()> {
+        let reducer = match deep {
+            Deep::Siamese => &self.siamese.settings.loss.reducer,
+            Deep::Triplet => &self.triplet.settings.loss.reducer,
+            Deep::Mahalanobis => &self.deep_mahalanobis.settings.loss.reducer,
+            Deep::SupCon => &self.supcon.settings.loss.reducer,
+            _ => return Ok(()),
+        };
+        Ok(reducer.validate_for(classes)?)
+    }
+
     /// Checks every setting of the methods that will run.
     pub fn validate(&self, methods: &[MethodName]) -> anyhow::Result<()> {
         for method in methods {
-            let Base::Deep(deep) = method.base else { continue };
-            self.validate_deep(deep).with_context(|| format!("settings of {method}"))?;
+            for deep in method.base.trained() {
+                self.validate_deep(deep).with_context(|| format!("settings of {}", deep.name()))?;
+            }
         }
         Ok(())
     }
@@ -425,12 +537,15 @@ mod tests {
         for (place, (name, _)) in LossSettings::LISTING.iter().enumerate() {
             settings.validate_deep(Deep::Loss(place)).unwrap();
             assert_eq!(settings.visit(Deep::Loss(place), Name).unwrap(), *name);
-            assert_eq!(name.parse::<MethodName>().unwrap().paradigm(), "metric");
+            let method = name.parse::<MethodName>().unwrap();
+            assert_eq!(method.paradigm() == "metric", *name != "instance", "{name}");
+            assert_eq!(method.needs_labels(), *name != "instance", "{name}");
         }
         for (name, deep, line) in DEEP {
             settings.validate_deep(*deep).unwrap();
             assert_eq!(settings.visit(*deep, Name).unwrap(), *name);
             let family = line.split_once(':').expect("a line begins with a family").0;
+            assert_eq!((deep.name(), deep.needs_labels()), (*name, family != "contrastive"));
             assert!(["baseline", "metric", "contrastive"].contains(&family), "{line}");
         }
     }

@@ -1,21 +1,45 @@
-//! The head-to-head: prepare the data, train every method, score it, report.
+//! The experiments: prepare the data, train every method, score it, report.
 
+mod any_method;
+mod axis;
 mod baseline;
+mod check;
 mod config;
+mod embed;
+mod embedded;
+mod encoder_file;
 mod features;
 mod figures;
+mod fine_tune;
 mod head_to_head;
+mod hybrid;
+mod jobs;
+mod joint;
 mod memory;
 mod method;
+mod monitor;
+mod passes;
 mod prepare;
 mod progress;
+mod query;
 mod score;
+mod session;
+mod supervision;
 mod thumbnails;
+mod told;
+mod training;
+mod tune;
+mod vectors;
 mod views;
 
+pub use axis::AXES;
 pub use config::PRESETS;
-pub use head_to_head::{rewrite_report, run};
+pub use embed::embed;
+pub use hybrid::Hybrid;
 pub use method::MethodName;
+pub use query::query;
+pub use session::{rewrite_report, run, sweep};
+pub use tune::{Objective, tune};
 
 use std::path::PathBuf;
 

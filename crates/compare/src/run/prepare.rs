@@ -4,12 +4,13 @@
 use super::{
     config::{Config, UnseenClasses},
     datasets_root,
-    method::{Base, DeepVisitor, MethodName, MethodSettings},
+    method::{DeepVisitor, MethodName, MethodSettings},
+    told::{self, Told},
 };
 use anyhow::{Context, anyhow};
 use nearfar_core::{
     augment::{Augmenter, Normalization, Recipe},
-    data::{DataError, Dataset, Inputs, Shape, catalog, split},
+    data::{DataError, Dataset, Inputs, Shape, catalog, false_labels, split},
     encoder::{Architecture, Encoder, EncoderConfig},
     optim::OptimizerConfig,
     train::{Method, TrainData, view_shapes},
@@ -35,6 +36,54 @@ pub struct Parts {
     pub test: Dataset,
 }
 
+impl Parts {
+    /// The classes of the three.
+    pub fn labels(&self) -> Result<[&[usize]; 3], DataError> {
+        let Self { train, validation, test } = self;
+        Ok([train.labels_for("scoring")?, validation.labels_for("scoring")?, test.labels_for("scoring")?])
+    }
+}
+
+/// Items of a part whose labels may be used, with those labels, of which some may be false.
+pub struct Given {
+    /// Places in the part, rising.
+    pub items: Vec<usize>,
+    /// One label each.
+    pub labels: Vec<usize>,
+}
+
+impl Given {
+    /// The share of the labels of `part` that the settings give, and of these the share that they make false.
+    fn new(part: &Dataset, config: &Config, seed: u64) -> anyhow::Result<Self> {
+        let items = split::fraction(part, config.labels, seed)?.0;
+        let all = part.labels_for("the share of labels given")?;
+        let labels: Vec<usize> = items.iter().map(|&item| all[item]).collect();
+        let labels = false_labels(&labels, part.class_names.len(), config.label_noise, seed)?;
+        Ok(Self { items, labels })
+    }
+
+    /// The part with nothing but these items and labels.
+    fn of(&self, part: &Dataset) -> Dataset {
+        Dataset { labels: Some(self.labels.clone()), ..part.select(&self.items) }
+    }
+}
+
+/// Where the images of `seen.train` stood in the data as they came.
+struct Source {
+    /// The row of each.
+    rows: Vec<usize>,
+    /// Rows in all.
+    all: usize,
+}
+
+impl Source {
+    /// What methods are told about the labelled images in place of their labels, if so.
+    fn told(&self, config: &Config, given: &Given, labelled: &Dataset) -> anyhow::Result<Option<Told>> {
+        let rows: Vec<usize> = given.items.iter().map(|&item| self.rows[item]).collect();
+        Told::new(config, labelled, &rows, self.all)
+    }
+}
+
 /// Everything that methods train and are scored on.
 pub struct Prepared {
     /// Name for reports.
@@ -45,8 +94,15 @@ pub struct Prepared {
     pub unseen_names: Vec<String>,
     /// Seen classes: `train` is what methods train on.
     pub seen: Parts,
-    /// The part of `seen.train` whose labels methods may use.
+    /// The labels of `seen.train` that methods and probes may use.
+    pub given: Given,
+    /// The same of `seen.validation`.
+    pub given_validation: Given,
+    /// The part of `seen.train` with those labels.
     pub labelled: Dataset,
+    /// What methods are told about them in place of their labels, if so.
+    pub told: Option<Told>,
+    source: Source,
     /// Classes never trained on, if any.
     pub unseen: Option<Parts>,
     /// Another data set, with its name.
@@ -55,6 +111,8 @@ pub struct Prepared {
     pub shape: Shape,
     /// The encoder.
     pub encoder: EncoderConfig,
+    /// The one that is trained when the settings name none.
+    default_encoder: EncoderConfig,
     /// Views and normalisation; the seed of views is the run's.
     pub views: [Recipe; 2],
     /// Of the training images.
@@ -65,7 +123,8 @@ impl Prepared {
     /// Loads and splits the data of a run.
     pub fn new(config: &Config, methods: &[MethodName]) -> anyhow::Result<Self> {
         let label_column = Some(config.label_column.clone()).filter(|c| !c.is_empty());
-        let options = catalog::Options { label_column, ..catalog::Options::default() };
+        let group_column = Some(config.group_column.clone()).filter(|c| !c.is_empty());
+        let options = catalog::Options { label_column, group_column, ..catalog::Options::default() };
         let source = catalog::open(&config.dataset, &datasets_root(), &options)?;
         let (name, classes) = (source.train.name.clone(), source.train.class_names.clone());
         if source.train.labels.is_none() {
@@ -74,33 +133,47 @@ impl Prepared {
             source.train.labels_for(&needing)?;
         }
         let seed = config.seed;
+        // The number of every row goes where its row goes.
+        let (rows_given, mut numbers) = (source.train.len(), told::numbered(&source.train));
         let (train, test) = match source.test {
             Some(test) => (source.train, test),
-            None => hold_out(&source.train, TEST_SHARE, usize::MAX, seed),
+            None => {
+                numbers = hold_out(&numbers, TEST_SHARE, usize::MAX, seed).0;
+                hold_out(&source.train, TEST_SHARE, usize::MAX, seed)
+            }
         };
         let (train, validation) = match source.validation {
             Some(validation) => (train, validation),
-            None => hold_out(&train, VALIDATION_SHARE, MOST_VALIDATION, seed.wrapping_add(1)),
+            None => {
+                let seed = seed.wrapping_add(1);
+                numbers = hold_out(&numbers, VALIDATION_SHARE, MOST_VALIDATION, seed).0;
+                hold_out(&train, VALIDATION_SHARE, MOST_VALIDATION, seed)
+            }
         };
         let unseen = unseen_classes(config, &train)?;
         let seen: Vec<usize> = (0..classes.len()).filter(|c| !unseen.contains(c)).collect();
-        let parts = |keep: &[usize], most: usize| -> Result<Parts, DataError> {
+        let chosen = |train: &Dataset, keep: &[usize], most: usize| -> Result<Dataset, DataError> {
             let train = train.keep_classes(keep)?;
             let chosen = split::subset(&train, most.min(train.len()), seed.wrapping_add(2)).0;
+            Ok(train.select(&chosen))
+        };
+        let parts = |keep: &[usize], most: usize| -> Result<Parts, DataError> {
             Ok(Parts {
-                train: train.select(&chosen),
+                train: chosen(&train, keep, most)?,
                 validation: validation.keep_classes(keep)?,
                 test: test.keep_classes(keep)?,
             })
         };
         let most = if config.images == 0 { usize::MAX } else { config.images };
         let seen_parts = parts(&seen, most)?;
-        if config.batch > seen_parts.train.len() {
-            return Err(DataError::BatchTooLarge { batch: config.batch, images: seen_parts.train.len() }.into());
-        }
-        let labelled = split::fraction(&seen_parts.train, config.labels, seed.wrapping_add(3))?.0;
-        let labelled = seen_parts.train.select(&labelled);
-        let unseen_parts = if unseen.len() >= 2 { Some(parts(&unseen, MOST_PROBE_IMAGES)?) } else { None };
+        let rows = chosen(&numbers, &seen, most)?.groups.unwrap_or_default();
+        let given = Given::new(&seen_parts.train, config, seed.wrapping_add(3))?;
+        let given_validation = Given::new(&seen_parts.validation, config, seed.wrapping_add(4))?;
+        let labelled = given.of(&seen_parts.train);
+        let source = Source { rows, all: rows_given };
+        let told = source.told(config, &given, &labelled)?;
+        // A small budget is small everywhere: probes elsewhere get no more images than methods train on.
+        let unseen_parts = if unseen.len() >= 2 { Some(parts(&unseen, MOST_PROBE_IMAGES.min(most))?) } else { None };
         let shape = seen_parts.train.shape();
         let rows = matches!(seen_parts.train.inputs, Inputs::Rows(_));
         let default_encoder =
@@ -111,14 +184,35 @@ impl Prepared {
             unseen_names: unseen.iter().map(|&c| classes[c].clone()).collect(),
             views: config.views.clone().unwrap_or_else(|| default_views(rows)),
             encoder: config.encoder.unwrap_or(default_encoder),
+            default_encoder,
             name,
             classes,
+            given,
+            given_validation,
             labelled,
+            told,
+            source,
             unseen: unseen_parts,
             seen: seen_parts,
             other,
             shape,
         })
+    }
+
+    /// Goes over to the labels and the encoder of a row's settings; everything else is the same for all rows of a run.
+    pub fn adopt(&mut self, config: &Config) -> anyhow::Result<()> {
+        self.given = Given::new(&self.seen.train, config, config.seed.wrapping_add(3))?;
+        self.given_validation = Given::new(&self.seen.validation, config, config.seed.wrapping_add(4))?;
+        self.labelled = self.given.of(&self.seen.train);
+        self.told = self.source.told(config, &self.given, &self.labelled)?;
+        self.encoder = config.encoder.unwrap_or(self.default_encoder);
+        Ok(())
+    }
+
+    /// An error if a batch of this size asks for more images than there are to train on.
+    pub fn check_batch(&self, batch: usize) -> Result<(), DataError> {
+        let images = self.seen.train.len();
+        if batch > images { Err(DataError::BatchTooLarge { batch, images }) } else { Ok(()) }
     }
 
     /// The views of a run with `seed`.
@@ -133,9 +227,10 @@ impl Prepared {
         let settings = MethodSettings { classes: self.seen.train.class_names.len(), ..config.method.clone() };
         let shared = self.augmenter(config.seed)?;
         for method in methods {
-            let Base::Deep(deep) = method.base else { continue };
-            let fit = ViewsFit { data: &self.seen.train, shared: &shared, encoder };
-            settings.visit(deep, fit)?.with_context(|| format!("views of {method}"))?;
+            for deep in method.base.trained() {
+                let fit = ViewsFit { data: &self.seen.train, shared: &shared, encoder };
+                settings.visit(deep, fit)?.with_context(|| format!("views of {method}"))?;
+            }
         }
         Ok(())
     }
@@ -154,7 +249,7 @@ impl DeepVisitor for ViewsFit<'_> {
     fn visit<M: Method>(self, method: &M, _: &OptimizerConfig) -> anyhow::Result<()> {
         let augmenter = method.augmenter(self.shared)?;
         let data = TrainData { dataset: self.data, augmenter: &augmenter };
-        view_shapes(method.needs(), data, self.encoder)?;
+        view_shapes(&method.needs(), data, self.encoder)?;
         Ok(())
     }
 }
@@ -205,4 +300,42 @@ fn other_data(name: &str, shape: Shape, seed: u64) -> anyhow::Result<Option<(Str
     let parts =
         Parts { train: train.resized(shape)?, validation: validation.resized(shape)?, test: test.resized(shape)? };
     Ok(Some((other.to_owned(), parts)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::supervision::{Constraints, Supervision};
+    use metric::methods::Weak;
+    use nearfar_core::data::catalog::{Options, open};
+
+    #[test]
+    fn constraints_of_a_file_find_their_rows() {
+        let source = open("iris", &datasets_root(), &Options::default()).unwrap().train;
+        let labels = source.labels.clone().unwrap();
+        let file = tempfile::NamedTempFile::with_suffix(".csv").unwrap();
+        let same = |i: usize| if labels[i] == labels[i + 1] { 1 } else { 0 };
+        let lines: String = (0..source.len() - 1).map(|i| format!("{i},{},{}\n", i + 1, same(i))).collect();
+        std::fs::write(file.path(), format!("a,b,same\n{lines}")).unwrap();
+        let config = Config {
+            dataset: "iris".into(),
+            batch: 16,
+            labels: 0.9,
+            supervision: Supervision::Pairs,
+            constraints: Some(Constraints::File(file.path().into())),
+            ..Config::default()
+        };
+        let data = Prepared::new(&config, &[]).unwrap();
+        let told = data.told.unwrap();
+        let Weak::Pairs(pairs) = &told.weak else { panic!("{:?}", told.weak) };
+        assert!(told.count > 40 && told.count < source.len() - 1, "{}", told.note);
+        let (from, to) = (source.features(), data.labelled.features());
+        let seen = data.labelled.labels.unwrap();
+        let mut next = 0;
+        for (&[a, b], &same) in pairs.pairs.iter().zip(&pairs.same) {
+            let stands = |i: &usize| from.row(*i) == to.row(a) && from.row(i + 1) == to.row(b);
+            next = 1 + (next..source.len() - 1).find(stands).expect("pairs come in the order of the file");
+            assert_eq!(same, seen[a] == seen[b]);
+        }
+    }
 }

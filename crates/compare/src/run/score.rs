@@ -1,29 +1,24 @@
 //! All scores of a row's features, named `TASK.WHERE.METRIC`.
 
-use super::{
-    features::Features,
-    figures::Frame,
-    prepare::{Parts, Prepared},
-};
+use super::{embedded::Embedded, figures::Frame, prepare::Prepared};
 use crate::report::{Bootstrap, MethodFigures};
-use burn::tensor::Device;
-use nearfar_core::{augment::Augmenter, data::Dataset, matrix::Matrix, train::embed};
+use nearfar_core::matrix::Matrix;
 use nearfar_eval::{
     Distance, EvalError, FewShotConfig, KMeansConfig, KnnConfig, PerQuery, ProbeConfig, alignment, clustering,
-    effective_rank, few_shot, knn, linear_probe, retrieval_per_query, rho_spectrum, stats, std_of_normalized,
-    uniformity, verification,
+    effective_rank, few_shot, knn, linear_probe, prototypes, retrieval_per_query, rho_spectrum, stats,
+    std_of_normalized, uniformity, verification,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
 /// Ranks at which recall is reported.
 const RECALL_AT: [usize; 3] = [1, 5, 10];
 /// Resamples of bootstrap intervals, which have a confidence of 95 %.
 const RESAMPLES: usize = 2_000;
-/// Images whose two views alignment compares.
-const ALIGNMENT_IMAGES: usize = 1_000;
+/// Shots of the few-shot episodes.
+const SHOTS: [usize; 2] = [1, 5];
 
 /// Scores of one row and what could not be computed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Scores {
     /// By name.
     pub values: BTreeMap<String, f64>,
@@ -31,12 +26,10 @@ pub struct Scores {
     pub notes: Vec<String>,
     /// Intervals over queries and classes, by the name of the score.
     pub bootstrap: BTreeMap<String, Bootstrap>,
-    /// What the pictures need, if they were asked for.
-    pub pictures: Option<MethodFigures>,
 }
 
 impl Scores {
-    fn add(&mut self, name: String, value: f64) {
+    pub(super) fn add(&mut self, name: String, value: f64) {
         if value.is_finite() {
             self.values.insert(name, value);
         } else {
@@ -52,70 +45,74 @@ impl Scores {
     }
 }
 
-/// Features and labels of one part.
-struct Labelled<'a> {
-    features: Matrix,
-    labels: &'a [usize],
+/// Features `[n, d]` with their classes.
+type Labelled<'a> = (&'a Matrix, &'a [usize]);
+
+/// Scores features. What depends on neither the labels given nor the row's seed is computed once.
+pub struct Scorer {
+    embedded: Rc<Embedded>,
+    fixed: Scores,
+    /// Retrieval scores of each test item of the seen classes.
+    ranked: Option<PerQuery>,
 }
 
-impl Labelled<'_> {
-    fn pair(&self) -> (&Matrix, &[usize]) {
-        (&self.features, self.labels)
-    }
-}
-
-/// Scores `features` on everything that was prepared; `frame` says which items the pictures show, if they are wanted.
-pub fn score(
-    features: &Features,
-    data: &Prepared,
-    augmenter: &Augmenter,
-    device: &Device,
-    seed: u64,
-    frame: Option<&Frame>,
-) -> anyhow::Result<Scores> {
-    let mut scores = Scores::default();
-    let distance = features.distance();
-    let read = |part: &Dataset| -> anyhow::Result<Matrix> { Ok(features.of(part, augmenter, device)?) };
-    let places = [("seen", Some(&data.seen)), ("unseen", data.unseen.as_ref())];
-    for (place, parts) in places {
-        let Some(parts) = parts else { continue };
-        let [train, validation, test] = labelled(parts, read)?;
-        let ranked = rank(&mut scores, place, &test, distance);
-        transfer(&mut scores, place, [&train, &validation, &test], seed);
-        if place == "seen" {
-            if let Some(frame) = frame {
-                match frame.pictures(&test.features, test.labels, distance, ranked.as_ref()) {
-                    Ok(pictures) => scores.pictures = Some(pictures),
-                    Err(error) => scores.notes.push(format!("pictures: {error}")),
-                }
-            }
-            geometry(&mut scores, &test.features);
-            views(&mut scores, features, &parts.test, augmenter, device)?;
+impl Scorer {
+    /// Computes what is the same for all rows with these features.
+    pub fn new(embedded: Rc<Embedded>, data: &Prepared) -> anyhow::Result<Self> {
+        let mut fixed = Scores::default();
+        let (test, labels) = (&embedded.seen[2], data.seen.test.labels_for("scoring")?);
+        let ranked = rank(&mut fixed, "seen", (test, labels), embedded.distance);
+        geometry(&mut fixed, test);
+        if let Some([a, b]) = &embedded.views {
+            fixed.add_all("alignment", alignment(a, b), |s, v| s.add("geometry.seen.alignment".into(), v));
         }
+        if let Some((features, parts)) = embedded.unseen.as_ref().zip(data.unseen.as_ref()) {
+            let parts = parts.labels()?;
+            rank(&mut fixed, "unseen", (&features[2], parts[2]), embedded.distance);
+            transfer(&mut fixed, "unseen", pairs(features, parts));
+        }
+        if let Some((features, (name, parts))) = embedded.other.as_ref().zip(data.other.as_ref()) {
+            transfer(&mut fixed, name, pairs(features, parts.labels()?));
+        }
+        Ok(Self { embedded, fixed, ranked })
     }
-    if let Some((name, parts)) = &data.other {
-        let [train, validation, test] = labelled(parts, read)?;
-        transfer(&mut scores, name, [&train, &validation, &test], seed);
+
+    /// All scores of a row: probes of the seen classes are fitted on the labels given, episodes depend on the seed.
+    pub fn score(&self, data: &Prepared, seed: u64) -> anyhow::Result<Scores> {
+        let mut scores = self.fixed.clone();
+        let [train, validation, test] = &self.embedded.seen;
+        let (given, chosen_on) = (&data.given, &data.given_validation);
+        let (train, validation) = (train.select(&given.items), validation.select(&chosen_on.items));
+        let labels = data.seen.test.labels_for("scoring")?;
+        let fitted = [(&train, given.labels.as_slice()), (&validation, chosen_on.labels.as_slice()), (test, labels)];
+        transfer(&mut scores, "seen", fitted);
+        few_shots(&mut scores, "seen", (test, labels), seed);
+        if let Some((features, parts)) = self.embedded.unseen.as_ref().zip(data.unseen.as_ref()) {
+            few_shots(&mut scores, "unseen", (&features[2], parts.labels()?[2]), seed);
+        }
+        if let Some((features, (name, parts))) = self.embedded.other.as_ref().zip(data.other.as_ref()) {
+            few_shots(&mut scores, name, (&features[2], parts.labels()?[2]), seed);
+        }
+        Ok(scores)
     }
-    Ok(scores)
+
+    /// What the pictures of the items in `frame` need.
+    pub fn pictures(&self, frame: &Frame, data: &Prepared) -> anyhow::Result<MethodFigures> {
+        let labels = data.seen.test.labels_for("the pictures of the page")?;
+        frame.pictures(&self.embedded.seen[2], labels, self.embedded.distance, self.ranked.as_ref())
+    }
 }
 
-fn labelled<'a>(
-    parts: &'a Parts,
-    read: impl Fn(&Dataset) -> anyhow::Result<Matrix>,
-) -> anyhow::Result<[Labelled<'a>; 3]> {
-    let one = |part: &'a Dataset| -> anyhow::Result<Labelled<'a>> {
-        Ok(Labelled { features: read(part)?, labels: part.labels_for("scoring")? })
-    };
-    Ok([one(&parts.train)?, one(&parts.validation)?, one(&parts.test)?])
+fn pairs<'a>([train, validation, test]: &'a [Matrix; 3], labels: [&'a [usize]; 3]) -> [Labelled<'a>; 3] {
+    [(train, labels[0]), (validation, labels[1]), (test, labels[2])]
 }
 
 /// Retrieval, verification and clustering of test images among themselves. Returns the retrieval scores of each query.
-fn rank(scores: &mut Scores, place: &str, test: &Labelled<'_>, distance: Distance) -> Option<PerQuery> {
-    let ks: Vec<usize> = RECALL_AT.into_iter().filter(|k| *k < test.labels.len()).collect();
-    let ranked = retrieval_per_query(&test.features, test.labels, None, distance);
+fn rank(scores: &mut Scores, place: &str, (test, labels): Labelled<'_>, distance: Distance) -> Option<PerQuery> {
+    let ks: Vec<usize> = RECALL_AT.into_iter().filter(|k| *k < labels.len()).collect();
+    let ranked = retrieval_per_query(test, labels, None, distance);
     if let Ok(ranked) = &ranked {
-        let classes: Vec<usize> = ranked.query.iter().map(|&query| test.labels[query]).collect();
+        let classes: Vec<usize> = ranked.query.iter().map(|&query| labels[query]).collect();
         scores.add_all("bootstrap", bootstrap(&ranked.map_at_r, &classes), |s, interval| {
             s.bootstrap.insert(format!("retrieval.{place}.map_at_r"), interval);
         });
@@ -129,12 +126,12 @@ fn rank(scores: &mut Scores, place: &str, test: &Labelled<'_>, distance: Distanc
         s.add(format!("retrieval.{place}.r_precision"), r.r_precision);
         s.add(format!("retrieval.{place}.mrr"), r.mrr);
     });
-    scores.add_all("verification", verification(&test.features, test.labels, distance), |s, v| {
+    scores.add_all("verification", verification(test, labels, distance), |s, v| {
         s.add(format!("verification.{place}.roc_auc"), v.roc_auc);
         s.add(format!("verification.{place}.eer"), v.eer);
         s.add(format!("verification.{place}.tar_at_far_1e-3"), v.tar_at_far_1e_3);
     });
-    let clusters = clustering(&test.features, test.labels, distance, &KMeansConfig::default());
+    let clusters = clustering(test, labels, distance, &KMeansConfig::default());
     scores.add_all("clustering", clusters, |s, c| {
         s.add(format!("clustering.{place}.nmi"), c.nmi);
         s.add(format!("clustering.{place}.ami"), c.ami);
@@ -155,8 +152,8 @@ fn bootstrap(values: &[f64], classes: &[usize]) -> Result<Bootstrap, EvalError> 
 }
 
 /// What simple classifiers read from the features.
-fn transfer(scores: &mut Scores, place: &str, [train, validation, test]: [&Labelled<'_>; 3], seed: u64) {
-    let probe = linear_probe(train.pair(), validation.pair(), test.pair(), &ProbeConfig::default());
+fn transfer(scores: &mut Scores, place: &str, [train, validation, test]: [Labelled<'_>; 3]) {
+    let probe = linear_probe(train, validation, test, &ProbeConfig::default());
     scores.add_all("linear probe", probe, |s, p| {
         s.add(format!("transfer.{place}.linear_probe"), p.accuracy);
         if place == "seen" {
@@ -165,13 +162,18 @@ fn transfer(scores: &mut Scores, place: &str, [train, validation, test]: [&Label
         }
     });
     let config = KnnConfig::default();
-    let config = KnnConfig { k: config.k.min(train.labels.len()), ..config };
-    scores.add_all("kNN", knn(train.pair(), test.pair(), &config), |s, k| {
-        s.add(format!("transfer.{place}.knn"), k.accuracy)
+    let config = KnnConfig { k: config.k.min(train.1.len()), ..config };
+    scores.add_all("kNN", knn(train, test, &config), |s, k| s.add(format!("transfer.{place}.knn"), k.accuracy));
+    scores.add_all("prototypes", prototypes(train, test), |s, p| {
+        s.add(format!("transfer.{place}.prototypes"), p.accuracy);
     });
-    for shots in [1, 5] {
+}
+
+/// Episodes with few labelled items, all from the test items.
+fn few_shots(scores: &mut Scores, place: &str, (test, labels): Labelled<'_>, seed: u64) {
+    for shots in SHOTS {
         let config = FewShotConfig { shots, seed, ..FewShotConfig::default() };
-        scores.add_all("few-shot", few_shot(&test.features, test.labels, &config), |s, f| {
+        scores.add_all("few-shot", few_shot(test, labels, &config), |s, f| {
             s.add(format!("transfer.{place}.few_shot_{shots}"), f.accuracy);
         });
     }
@@ -187,21 +189,4 @@ fn geometry(scores: &mut Scores, features: &Matrix) {
     for (name, value) in measures {
         scores.add_all(name, value, |s, v| s.add(format!("geometry.seen.{name}"), v));
     }
-}
-
-/// Alignment of two augmented views, for encoders.
-fn views(
-    scores: &mut Scores,
-    features: &Features,
-    test: &Dataset,
-    augmenter: &Augmenter,
-    device: &Device,
-) -> anyhow::Result<()> {
-    let Features::Encoder(encoder) = features else { return Ok(()) };
-    let some: Vec<usize> = (0..test.len().min(ALIGNMENT_IMAGES)).collect();
-    let both = embed::views(encoder, test, &some, augmenter, device);
-    if let [a, b, ..] = both.as_slice() {
-        scores.add_all("alignment", alignment(a, b), |s, v| s.add("geometry.seen.alignment".into(), v));
-    }
-    Ok(())
 }

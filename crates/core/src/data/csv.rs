@@ -8,6 +8,29 @@ use std::{collections::HashMap, path::Path};
 /// Reads a table, plain or gzip. `label` names the label column, which is the last one if left out; `group` names a
 /// column of groups. Labels and groups that are all integers are numbered in numeric order, others in alphabetic.
 pub(super) fn open(path: &Path, name: &str, label: Option<&str>, group: Option<&str>) -> Result<Dataset, DataError> {
+    let data = read(path, name, label.map_or(Label::Last, Label::Named), group)?;
+    match data.class_names.as_slice() {
+        [class] => Err(DataError::OneClass { path: path.to_owned(), class: class.clone() }),
+        _ => Ok(data),
+    }
+}
+
+/// Reads a table of which rows of `width` numbers are wanted: one class will do, and where `label` names no column and
+/// there are just `width` of them, none holds labels.
+pub(super) fn open_rows(path: &Path, name: &str, label: Option<&str>, width: usize) -> Result<Dataset, DataError> {
+    read(path, name, label.map_or(Label::Beyond(width), Label::Named), None)
+}
+
+/// Which column holds labels.
+#[derive(Clone, Copy)]
+enum Label<'a> {
+    Named(&'a str),
+    Last,
+    /// The last one, unless there are just so many columns.
+    Beyond(usize),
+}
+
+fn read(path: &Path, name: &str, label: Label<'_>, group: Option<&str>) -> Result<Dataset, DataError> {
     let bytes = read_unpacked(path)?;
     let mut reader = ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(&bytes[..]);
     let invalid = |e: ::csv::Error| DataError::Csv { path: path.to_owned(), reason: e.to_string() };
@@ -21,22 +44,22 @@ pub(super) fn open(path: &Path, name: &str, label: Option<&str>, group: Option<&
         for &column in &table.features {
             values.push(table.number(&record, column)?);
         }
-        labels.push(table.class(&record, table.label)?);
+        if let Some(label) = table.label {
+            labels.push(table.class(&record, label)?);
+        }
         if let Some(group) = table.group {
             groups.push(table.class(&record, group)?);
         }
     }
-    if labels.is_empty() {
+    let rows = values.len() / table.features.len();
+    if rows == 0 {
         return Err(DataError::NoRows { path: path.to_owned() });
     }
     let (class_names, labels) = numbered(labels);
-    if let [class] = class_names.as_slice() {
-        return Err(DataError::OneClass { path: path.to_owned(), class: class.clone() });
-    }
     Ok(Dataset {
         name: name.to_owned(),
-        inputs: Inputs::Rows(Matrix::new(values, labels.len(), table.features.len())?),
-        labels: Some(labels),
+        inputs: Inputs::Rows(Matrix::new(values, rows, table.features.len())?),
+        labels: table.label.map(|_| labels),
         class_names,
         groups: table.group.map(|_| numbered(groups).1),
     })
@@ -46,7 +69,7 @@ pub(super) fn open(path: &Path, name: &str, label: Option<&str>, group: Option<&
 struct Table<'a> {
     path: &'a Path,
     header: &'a StringRecord,
-    label: usize,
+    label: Option<usize>,
     /// The label column was not asked for: it is the last one.
     label_assumed: bool,
     group: Option<usize>,
@@ -54,12 +77,7 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn new(
-        path: &'a Path,
-        header: &'a StringRecord,
-        label: Option<&str>,
-        group: Option<&str>,
-    ) -> Result<Self, DataError> {
+    fn new(path: &'a Path, header: &'a StringRecord, label: Label<'_>, group: Option<&str>) -> Result<Self, DataError> {
         if let Some((_, column)) = header.iter().enumerate().find(|(i, h)| header.iter().take(*i).any(|g| g == *h)) {
             return Err(DataError::RepeatedColumn { path: path.to_owned(), column: column.to_owned() });
         }
@@ -74,11 +92,15 @@ impl<'a> Table<'a> {
             })
         };
         let group = group.map(column).transpose()?;
-        let label_assumed = label.is_none();
-        let label = label.map_or(Ok(header.len() - 1), column)?;
-        let features: Vec<usize> = (0..header.len()).filter(|c| *c != label && Some(*c) != group).collect();
+        let (label, label_assumed) = match label {
+            Label::Named(name) => (Some(column(name)?), false),
+            Label::Beyond(width) if width == header.len() => (None, false),
+            Label::Last | Label::Beyond(_) => (Some(header.len() - 1), true),
+        };
+        let features: Vec<usize> = (0..header.len()).filter(|c| Some(*c) != label && Some(*c) != group).collect();
         if features.is_empty() {
-            return Err(DataError::NoFeatures { path: path.to_owned(), column: header[label].to_owned() });
+            let column = label.or(group).map_or_else(String::new, |c| header[c].to_owned());
+            return Err(DataError::NoFeatures { path: path.to_owned(), column });
         }
         Ok(Self { path, header, label, label_assumed, group, features })
     }
@@ -107,7 +129,7 @@ impl<'a> Table<'a> {
         let measured = || cell.parse::<i64>().is_err() && cell.parse::<f64>().is_ok();
         let reason = if cell.is_empty() {
             "the cell is empty; fill it or remove the row"
-        } else if self.label_assumed && column == self.label && measured() {
+        } else if self.label_assumed && Some(column) == self.label && measured() {
             "it looks like a measurement in the last column; name the label column"
         } else {
             return Ok(cell.to_owned());
@@ -194,6 +216,28 @@ mod tests {
         assert_eq!((data.len(), data.shape().channels), (3, 1));
         assert_eq!(data.groups, Some(vec![0, 1, 0]));
         assert_eq!(data.class_names, ["x, old", "y"]);
+    }
+
+    #[test]
+    fn rows_of_a_width_need_no_labels() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.csv");
+        std::fs::write(&path, "a,b\n1,2.5\n3,4.5\n").unwrap();
+        let data = open_rows(&path, "t", None, 2).unwrap();
+        assert_eq!((data.len(), data.labels, data.inputs), (2, None, Inputs::Rows(rows(&[1.0, 2.5, 3.0, 4.5]))));
+        // One column more than wanted holds the labels, and one class will do.
+        std::fs::write(&path, "a,b,y\n1,2.5,x\n3,4.5,x\n").unwrap();
+        let data = open_rows(&path, "t", None, 2).unwrap();
+        assert_eq!((data.labels, data.class_names), (Some(vec![0, 0]), vec!["x".to_owned()]));
+        assert!(open_rows(&path, "t", None, 3).unwrap_err().to_string().contains("`x` is not a finite number"));
+        std::fs::write(&path, "y,a,b\n7,1,2.5\n8,3,4.5\n").unwrap();
+        assert_eq!(open_rows(&path, "t", Some("y"), 2).unwrap().labels, Some(vec![0, 1]));
+        std::fs::write(&path, "a,b\n").unwrap();
+        assert!(matches!(open_rows(&path, "t", None, 2), Err(DataError::NoRows { .. })));
+    }
+
+    fn rows(values: &[f32]) -> Matrix {
+        Matrix::new(values.to_vec(), values.len() / 2, 2).unwrap()
     }
 
     #[test]

@@ -49,6 +49,13 @@ pub(super) fn decode(
     whole.resized(to, resizer).map_err(|e| failed(path, e))
 }
 
+/// Decodes an image in the shape `to`, and says whether it had another.
+pub(super) fn decode_as(path: &Path, to: Shape, resizer: &mut Resizer) -> Result<(Decoded, bool), DataError> {
+    let whole = decode_whole(path)?;
+    let changes = whole.shape != to;
+    Ok((whole.resized(to, resizer).map_err(|e| failed(path, e))?, changes))
+}
+
 fn decode_whole(path: &Path) -> Result<Decoded, DataError> {
     let bytes = read(path)?;
     let image = image::load_from_memory(&bytes).map_err(|e| failed(path, e))?;

@@ -260,6 +260,17 @@ pub enum DataError {
         /// What needs them.
         needed_by: String,
     },
+    /// Groups are needed and there are none.
+    #[error(
+        "the data set `{name}` has no groups (cameras, sessions, super classes), but the sampling `{needed_by}` needs \
+         them: name the column of a CSV file that holds them (--group-column), or take another sampling"
+    )]
+    NoGroups {
+        /// The data set.
+        name: String,
+        /// The sampling.
+        needed_by: &'static str,
+    },
     /// There is no class of that name.
     #[error("`{name}` has no class `{class}`{hint}; its classes are: {classes}")]
     NoClass {
@@ -325,6 +336,16 @@ pub enum DataError {
     RowsNotImages {
         /// The data set.
         name: String,
+    },
+    /// Items of another kind or size than an encoder was trained on.
+    #[error("`{name}` holds {found}, but the encoder takes {expected}: give data like those that it was trained on")]
+    Unfit {
+        /// Path or name of the data.
+        name: String,
+        /// What the encoder takes.
+        expected: String,
+        /// What the data are.
+        found: String,
     },
     /// Images cannot take the shape asked for.
     #[error("cannot resize the images of `{name}`: {reason}")]

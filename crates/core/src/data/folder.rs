@@ -42,7 +42,7 @@ fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
 }
 
-fn is_named_as_image(path: &Path) -> bool {
+pub(super) fn is_named_as_image(path: &Path) -> bool {
     let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
     ending.is_some_and(|e| IMAGE_EXTENSIONS.contains(&e.as_str()))
 }
@@ -183,6 +183,19 @@ pub(super) fn open(dir: &Path, name: &str, shape: Option<Shape>) -> Result<Sourc
         validation: validation.map(&mut assemble).transpose()?,
         test: test.map(&mut assemble).transpose()?,
     })
+}
+
+/// Every image of a folder in the order of [`open`], part after part, with its class where it has one. One class will
+/// do.
+pub(super) fn files(dir: &Path) -> Result<Vec<(PathBuf, Option<String>)>, DataError> {
+    let parts = Parts::find(dir)?;
+    let mut files = Vec::new();
+    for part in [Some(parts.train), parts.validation, parts.test].into_iter().flatten() {
+        let Listing { files: found, labels, class_names } = Listing::new(&part)?;
+        let class = |i: usize| labels.as_ref().map(|labels| class_names[labels[i]].clone());
+        files.extend(found.into_iter().enumerate().map(|(i, file)| (file, class(i))));
+    }
+    Ok(files)
 }
 
 /// Height and width scaled down together until the longer is [`LARGEST_SIDE`].

@@ -2,8 +2,8 @@
 //!
 //! A [`Source`] comes from [`catalog::open`], by the name of a set that ships or by a path: IDX files, CIFAR batches,
 //! image folders, CSV tables. [`split`] divides it; [`Shuffled`], [`MPerClass`], [`Hierarchical`], [`CrossGroups`] and
-//! [`FixedTuples`] put its items into batches, and a [`SamplerReport`] says what they visit. Nothing here writes or
-//! prints, and every draw is fixed by its seed.
+//! [`FixedTuples`] put its items into batches, and a [`SamplerReport`] says what they visit. [`Items`] are whatever an
+//! encoder that was trained before shall see. Nothing here writes or prints, and every draw is fixed by its seed.
 
 mod bytes;
 pub mod catalog;
@@ -18,6 +18,8 @@ mod fixed_tuples;
 mod folder;
 mod hierarchical;
 mod idx;
+mod items;
+mod noise;
 mod random;
 mod resize;
 mod sampler;
@@ -31,6 +33,8 @@ pub use error::DataError;
 pub use fixed_tuples::FixedTuples;
 pub use folder::IMAGE_EXTENSIONS;
 pub use hierarchical::Hierarchical;
+pub use items::{ItemKind, Items};
+pub use noise::false_labels;
 pub use sampler::{MPerClass, Shuffled};
 pub use sampler_report::SamplerReport;
 

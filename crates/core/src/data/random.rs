@@ -20,6 +20,8 @@ pub(super) enum Purpose {
     Split,
     /// Classes that are never trained on.
     Unseen,
+    /// Items with false labels.
+    Noise,
 }
 
 impl Purpose {
@@ -34,6 +36,7 @@ impl Purpose {
             Self::FixedTuples => *b"fixtuple",
             Self::Split => *b"splitset",
             Self::Unseen => *b"unseenof",
+            Self::Noise => *b"falselab",
         })
     }
 }

@@ -1,10 +1,15 @@
 //! Batches made ahead of the step that uses them.
 
-use super::{Needs, Sampling, TrainConfig, TrainData, TrainError};
-use crate::data::{DataError, MPerClass, Shape, Shuffled};
-use crate::encoder::Encoder;
+use super::{Needs, Order, TrainConfig, TrainData, TrainError};
+use crate::{
+    data::{DataError, Shape},
+    encoder::Encoder,
+};
 use burn::tensor::{Device, Tensor, TensorData};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::{
+    ops::Range,
+    sync::mpsc::{Receiver, sync_channel},
+};
 
 /// One batch.
 pub struct Batch {
@@ -25,6 +30,18 @@ impl Batch {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
+    }
+
+    /// The images `range` alone.
+    ///
+    /// # Panics
+    /// When the batch has fewer images.
+    pub fn part(&self, range: &Range<usize>) -> Self {
+        Self {
+            views: self.views.iter().map(|view| view.clone().narrow(0, range.start, range.len())).collect(),
+            labels: self.labels.get(range.clone()).unwrap_or_default().to_vec(),
+            indices: self.indices[range.clone()].to_vec(),
+        }
     }
 }
 
@@ -48,7 +65,7 @@ pub fn forward_views(views: &[Tensor<4>], forward: impl Fn(Tensor<4>) -> Tensor<
 ///
 /// # Errors
 /// When a recipe does not fit the data, or a view is too small for the encoder.
-pub fn view_shapes(needs: Needs, data: TrainData<'_>, encoder: &Encoder) -> Result<Vec<Shape>, TrainError> {
+pub fn view_shapes(needs: &Needs, data: TrainData<'_>, encoder: &Encoder) -> Result<Vec<Shape>, TrainError> {
     data.augmenter.check(&data.dataset.inputs)?;
     let mut shapes = data.augmenter.view_shapes(data.dataset.shape());
     shapes.truncate(needs.views);
@@ -78,35 +95,6 @@ impl HostBatch {
     }
 }
 
-/// The order of a run's images: a function of the seed, so that a resumed run goes on with the right batch.
-enum Order {
-    Shuffled(Shuffled),
-    PerClass(MPerClass),
-}
-
-impl Order {
-    fn new(needs: Needs, data: TrainData<'_>, config: &TrainConfig) -> Result<Self, TrainError> {
-        let n = data.dataset.len();
-        Ok(match needs.sampling {
-            Sampling::Shuffled => Self::Shuffled(Shuffled::new(n, config.batch, config.seed)?),
-            Sampling::PerClass { images } => {
-                let labels = data.dataset.labels()?;
-                let classes = (config.batch / images.max(1)).min(data.dataset.class_names.len());
-                // Few classes: more images of each, so that a batch keeps its size.
-                let images = config.batch / classes.max(1);
-                Self::PerClass(MPerClass::new(labels, classes, images, config.seed)?)
-            }
-        })
-    }
-
-    fn pass(&self, pass: u64) -> Vec<Vec<usize>> {
-        match self {
-            Self::Shuffled(s) => s.epoch(pass).collect(),
-            Self::PerClass(s) => s.epoch(pass).collect(),
-        }
-    }
-}
-
 /// Calls `body` with a channel of the batches from step `first` on, made by a thread of their own.
 pub(super) fn with_batches<R>(
     needs: Needs,
@@ -116,7 +104,7 @@ pub(super) fn with_batches<R>(
     body: impl FnOnce(Receiver<HostBatch>) -> R,
 ) -> Result<R, TrainError> {
     let labels = if needs.labels { Some(data.dataset.labels()?) } else { None };
-    let order = Order::new(needs, data, config)?;
+    let order = Order::new(&needs.sampling, data.dataset, config.batch, config.seed)?;
     let per_pass = order.pass(0).len();
     if per_pass == 0 {
         return Err(DataError::BatchTooLarge { batch: config.batch, images: data.dataset.len() }.into());

@@ -1,5 +1,6 @@
 //! Checkpoints: a folder a step, complete or not there at all.
 
+use super::Warning;
 use burn::{module::Module, optim::ModuleOptimizer, store::RecordError};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -44,13 +45,36 @@ pub enum CheckpointError {
 }
 
 /// What a checkpoint says besides its tensors.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
     pub method: String,
     pub step: usize,
     pub seconds: f64,
+    /// Mean loss of every epoch.
+    #[serde(with = "exact")]
     pub losses: Vec<f64>,
+    /// Losses read since the last epoch's end.
+    #[serde(with = "exact")]
+    pub pending: Vec<f64>,
+    pub warnings: Vec<Warning>,
+    /// What the observer keeps.
+    pub observer: serde_json::Value,
+}
+
+/// Numbers as text: JSON's own come back with an error in the last bit at times, and a run that was stopped must report
+/// what one that was not does.
+mod exact {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(values: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(values.iter().map(f64::to_string))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
+    }
 }
 
 /// Everything that training goes on from.
@@ -136,4 +160,17 @@ pub(super) fn load<M: Module, N: Module>(
     let file = path.join("optimizer.bpk");
     let optimizer = optimizer.load(&file).map_err(record(file))?;
     Ok(Parts { model, memory, optimizer, state })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_come_back_to_the_last_bit() {
+        let losses: Vec<f64> = (1..200).map(|i| f64::from((i as f32).sin()) / 3.0).collect();
+        let state = State { method: "simclr".into(), losses: losses.clone(), pending: losses, ..State::default() };
+        let json = serde_json::to_vec_pretty(&state).unwrap();
+        assert_eq!(serde_json::from_slice::<State>(&json).unwrap(), state);
+    }
 }

@@ -12,14 +12,26 @@ use burn::{
 };
 
 /// Images in one forward pass without gradients.
-const BATCH: usize = 256;
+pub const BATCH: usize = 256;
 
 /// Features of every image of `dataset`, `[n, features]`: the frozen encoder without augmentation, batch norm in
 /// inference mode. The encoder is not changed.
 pub fn embed(encoder: &Encoder, dataset: &Dataset, augmenter: &Augmenter, device: &Device) -> Matrix {
+    embed_in_batches(encoder, dataset, augmenter, BATCH, device)
+}
+
+/// [`embed`] with `batch` images in one forward pass, at least 1: fewer need less memory. Images do not see each other.
+pub fn embed_in_batches(
+    encoder: &Encoder,
+    dataset: &Dataset,
+    augmenter: &Augmenter,
+    batch: usize,
+    device: &Device,
+) -> Matrix {
     let (frozen, shape) = (Frozen::new(encoder, device), dataset.shape());
     let indices: Vec<usize> = (0..dataset.len()).collect();
-    let parts = indices.chunks(BATCH).map(|i| frozen.features(augmenter.plain(&dataset.inputs, i), i.len(), shape));
+    let plain = |images: &[usize]| augmenter.plain(&dataset.inputs, images);
+    let parts = indices.chunks(batch.max(1)).map(|i| frozen.features(plain(i), i.len(), shape));
     stack(parts.collect())
 }
 
@@ -44,6 +56,11 @@ pub fn views(
     parts.into_iter().map(stack).collect()
 }
 
+/// Features of images that are on the device already, `[n, c, h, w]` to `[n, features]`, as in [`embed`].
+pub fn features(encoder: &Encoder, images: &Tensor<4>) -> Matrix {
+    read(encoder.valid().forward(images.clone().inner()))
+}
+
 struct Frozen {
     encoder: Encoder,
     device: Device,
@@ -56,11 +73,14 @@ impl Frozen {
 
     fn features(&self, values: Vec<f32>, n: usize, shape: Shape) -> Matrix {
         let dims = [n, shape.channels, shape.height, shape.width];
-        let features = self.encoder.forward(Tensor::from_data(TensorData::new(values, dims), &self.device));
-        let [rows, cols] = features.dims();
-        let values = features.try_into_vec_as::<f32>().expect("features are f32 and the device is alive");
-        Matrix::new(values, rows, cols).expect("a tensor has as many values as its shape")
+        read(self.encoder.forward(Tensor::from_data(TensorData::new(values, dims), &self.device)))
     }
+}
+
+fn read(features: Tensor<2>) -> Matrix {
+    let [rows, cols] = features.dims();
+    let values = features.try_into_vec_as::<f32>().expect("features are f32 and the device is alive");
+    Matrix::new(values, rows, cols).expect("a tensor has as many values as its shape")
 }
 
 fn stack(parts: Vec<Matrix>) -> Matrix {

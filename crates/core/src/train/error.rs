@@ -1,7 +1,10 @@
-use super::CheckpointError;
+use super::{CheckpointError, PassesError};
 use crate::{augment::AugmentError, data::DataError, encoder::EncoderError};
 use std::path::PathBuf;
 use thiserror::Error;
+
+/// Why a batch has no loss.
+pub type BatchError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a run could not begin or go on.
 #[derive(Debug, Error)]
@@ -29,6 +32,16 @@ pub enum TrainError {
         view: usize,
         /// What the encoder says.
         reason: EncoderError,
+    },
+    /// The loss of a batch could not be computed.
+    #[error("{method} has no loss at step {step}: {reason}")]
+    NoLoss {
+        /// Which method.
+        method: &'static str,
+        /// Step, from 1.
+        step: usize,
+        /// What the method said.
+        reason: BatchError,
     },
     /// The loss became NaN or infinite.
     #[error(
@@ -59,4 +72,7 @@ pub enum TrainError {
     /// A setting is out of range.
     #[error(transparent)]
     Optimizer(#[from] crate::optim::OptimizerError),
+    /// The method cannot pass its batches as asked for.
+    #[error(transparent)]
+    Passes(#[from] PassesError),
 }

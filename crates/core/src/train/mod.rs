@@ -8,14 +8,20 @@ mod checkpoint;
 pub mod embed;
 mod error;
 mod health;
+mod order;
+mod passes;
 mod run;
+mod staged;
 
 pub use batches::{Batch, forward_views, view_shapes};
 pub use checkpoint::{CheckpointError, latest};
 
-pub use error::TrainError;
+pub use error::{BatchError, TrainError};
 pub use health::{Health, Pairs, Warning};
+pub use order::{GivenTuples, Order};
+pub use passes::{Passes, PassesError, Step};
 pub use run::{Trained, train};
+pub use staged::{Embedded, Staged};
 
 use crate::{
     augment::{AugmentError, Augmenter, SmallCrops},
@@ -27,10 +33,12 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
+use serde::{Deserialize, Serialize};
 use std::{ops::ControlFlow, path::PathBuf, time::Duration};
 
-/// How a method wants its batches drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a method wants its batches drawn; [`Order`] draws them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Sampling {
     /// Every image once a pass, in a new order each pass.
     Shuffled,
@@ -39,10 +47,28 @@ pub enum Sampling {
         /// Images of a class in a batch, at least 2.
         images: usize,
     },
+    /// Classes of a few super classes only, which are hard to tell apart: the groups of the data are the super classes
+    /// ([`crate::data::Hierarchical`]).
+    Hierarchical {
+        /// Super classes in a batch, at least 1.
+        super_classes: usize,
+        /// Images of a class in a batch, at least 2; more where the super classes have few classes.
+        images: usize,
+    },
+    /// As many classes as fit, each with one image from each of several groups (cameras, sessions) of the data, so that
+    /// no positive is from the anchor's group ([`crate::data::CrossGroups`]). Few classes make smaller batches.
+    CrossGroups {
+        /// Groups of a class in a batch, at least 2. Classes with fewer are left out.
+        groups: usize,
+    },
+    /// As many given tuples as fit, their items side by side ([`crate::data::FixedTuples`]). What a method gives, not a
+    /// setting.
+    #[serde(skip)]
+    Tuples(GivenTuples),
 }
 
 /// What a batch must hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Needs {
     /// Augmented views of each image.
     pub views: usize,
@@ -127,6 +153,21 @@ pub trait Method {
     /// The loss of one batch. Memory may change here only where the method's paper changes it before the update.
     fn objective(&self, model: &Self::Model, memory: &mut Self::Memory, batch: &Batch, at: Progress) -> Objective;
 
+    /// The same for methods that can be left without a loss: what the loop calls, which stops with the reason.
+    ///
+    /// # Errors
+    /// Whatever keeps the loss of this batch from being computed, where nothing could tell before: a device that cannot
+    /// be read, a batch with too few images.
+    fn try_objective(
+        &self,
+        model: &Self::Model,
+        memory: &mut Self::Memory,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
+        Ok(self.objective(model, memory, batch, at))
+    }
+
     /// Called after the optimiser's step with the new model: momentum updates belong here.
     fn after_step(&self, _model: &Self::Model, memory: Self::Memory, _at: Progress) -> Self::Memory {
         memory
@@ -161,6 +202,12 @@ pub trait Method {
     fn compares_batch(&self) -> bool {
         true
     }
+
+    /// The method in stages, where its loss sees the images through embeddings alone: gradient caching
+    /// ([`Passes::Chunks`]) needs them.
+    fn staged(&self) -> Option<&dyn Staged<Self::Model, Self::Memory>> {
+        None
+    }
 }
 
 /// The data of a run.
@@ -177,6 +224,8 @@ pub struct TrainData<'a> {
 pub struct TrainConfig {
     /// Images a step.
     pub batch: usize,
+    /// How they pass through the networks.
+    pub passes: Passes,
     /// Steps in all.
     pub steps: usize,
     /// Steps that are reported, checked and saved together.
@@ -204,7 +253,7 @@ pub struct StepEvent {
 
 /// One epoch's outcome.
 #[derive(Clone, Debug)]
-pub struct EpochEvent {
+pub struct EpochEvent<'a> {
     /// Epochs done, this one included.
     pub epoch: usize,
     /// Mean of the losses read during the epoch.
@@ -213,6 +262,8 @@ pub struct EpochEvent {
     pub health: Health,
     /// Time since the run began.
     pub elapsed: Duration,
+    /// The encoder at its end.
+    pub encoder: &'a Encoder,
 }
 
 /// Hears of a run's progress and may stop it.
@@ -223,10 +274,27 @@ pub trait Observer {
     }
 
     /// After every epoch.
-    fn epoch(&mut self, _event: &EpochEvent) {}
+    fn epoch(&mut self, _event: &EpochEvent<'_>) {}
 
     /// Once for each new kind of trouble.
     fn warning(&mut self, _warning: &Warning) {}
+
+    /// Whether [`batch`](Self::batch) is to be called; on a GPU the loop then waits for every step.
+    fn watches_batches(&self) -> bool {
+        false
+    }
+
+    /// After every step, before [`step`](Self::step): its batch and the encoder that came of it. Time spent here and in
+    /// [`epoch`](Self::epoch) is no training time.
+    fn batch(&mut self, _batch: &Batch, _encoder: &Encoder) {}
+
+    /// What must outlive a stop: part of every checkpoint.
+    fn save(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
+    /// Called before the first step of a run that goes on from a checkpoint, with what was saved there.
+    fn restore(&mut self, _saved: &serde_json::Value) {}
 }
 
 /// An observer that does nothing.

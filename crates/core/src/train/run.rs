@@ -1,13 +1,10 @@
 use super::{
-    EpochEvent, Health, Method, Observer, Progress, StepEvent, TrainConfig, TrainData, TrainError, Warning,
+    Batch, EpochEvent, Health, Method, Observer, Progress, StepEvent, TrainConfig, TrainData, TrainError, Warning,
     batches::{view_shapes, with_batches},
     checkpoint::{self, Parts, State},
 };
 use crate::{encoder::Encoder, matrix::Matrix};
-use burn::{
-    optim::GradientsParams,
-    tensor::{Device, Tensor},
-};
+use burn::tensor::{Device, Tensor};
 use nearfar_kernels::is_host;
 use std::{
     ops::ControlFlow,
@@ -35,7 +32,7 @@ pub struct Trained<M> {
     pub losses: Vec<f64>,
     /// State of the embeddings at the end.
     pub health: Health,
-    /// Trouble seen on the way.
+    /// Trouble seen on the way, before a resumption too.
     pub warnings: Vec<Warning>,
     /// The last checkpoint.
     pub checkpoint: Option<PathBuf>,
@@ -43,7 +40,7 @@ pub struct Trained<M> {
 
 fn host_matrix(t: Tensor<2>, step: usize) -> Result<Matrix, TrainError> {
     let [rows, cols] = t.dims();
-    let values = t.detach().try_into_vec_as::<f32>().map_err(|e| device_error(step, &e))?;
+    let values = t.try_into_vec_as::<f32>().map_err(|e| device_error(step, &e))?;
     Ok(Matrix::new(values, rows, cols).expect("a tensor has as many values as its shape"))
 }
 
@@ -67,29 +64,31 @@ pub fn train<M: Method>(
     observer: &mut dyn Observer,
 ) -> Result<Trained<M::Model>, TrainError> {
     config.optimizer.validate()?;
+    config.passes.check(method, config.batch)?;
     let needs = method.needs();
     if data.augmenter.view_count() < needs.views {
         let given = data.augmenter.view_count();
         return Err(TrainError::Views { method: method.name(), needed: needs.views, given });
     }
-    let shapes = view_shapes(needs, data, &encoder)?;
+    let shapes = view_shapes(&needs, data, &encoder)?;
     // Another seed than the encoder's: the same one would give heads the same random numbers.
     let (model, memory) = method.build(encoder, features, config.seed ^ HEAD_SEED, device);
     let optimizer = config.optimizer.init();
-    let state = State { method: method.name().into(), step: 0, seconds: 0.0, losses: Vec::new() };
-    let saved = config.checkpoints.as_deref().and_then(checkpoint::latest);
-    let Parts { model, mut memory, mut optimizer, mut state } = match &saved {
+    let state = State { method: method.name().into(), ..State::default() };
+    let mut checkpoint = config.checkpoints.as_deref().and_then(checkpoint::latest);
+    let Parts { model, mut memory, mut optimizer, mut state } = match &checkpoint {
         Some(path) => checkpoint::load(path, model, memory, optimizer)?,
         None => Parts { model, memory, optimizer, state },
     };
+    if checkpoint.is_some() {
+        observer.restore(&state.observer);
+    }
     let first = state.step;
     let before = Duration::from_secs_f64(state.seconds);
     let read_every = if is_host(device) { 1 } else { READ_EVERY };
 
-    let mut checkpoint = saved;
-    let mut warnings: Vec<Warning> = Vec::new();
     let mut health = Health::default();
-    let (mut loss, mut epoch_losses) = (f64::NAN, Vec::new());
+    let mut loss = f64::NAN;
     let mut time = Duration::ZERO;
     let mut images = 0;
     let mut stopped = false;
@@ -100,12 +99,14 @@ pub fn train<M: Method>(
             let start = Instant::now();
             let batch = batches.recv().map_err(|e| device_error(step + 1, &e))?.upload(&shapes, device);
             let at = Progress { step, steps: config.steps, seed: config.seed };
-            let objective = method.objective(&model, &mut memory, &batch, at);
+            let taken = config.passes.step(method, &model, &mut memory, &batch, at)?;
             let done = step + 1;
             let epoch_ends = done % config.steps_per_epoch.max(1) == 0 || done == config.steps;
-            let read = epoch_ends || done % read_every == 0 || step == first;
+            // The same losses make an epoch's mean whether or not the run was stopped in it.
+            let counts = epoch_ends || done % read_every == 0 || step == 0;
+            let read = counts || step == first;
             if read {
-                loss = objective.loss.clone().try_into_scalar::<f32>().map_err(|e| device_error(done, &e))?.into();
+                loss = taken.loss.try_into_scalar::<f32>().map_err(|e| device_error(done, &e))?.into();
                 if !loss.is_finite() {
                     return Err(TrainError::NonFinite {
                         method: method.name(),
@@ -114,18 +115,24 @@ pub fn train<M: Method>(
                         checkpoint: checkpoint.clone(),
                     });
                 }
-                epoch_losses.push(loss);
             }
-            let embedding = epoch_ends.then(|| objective.embedding.detach());
-            let grads = GradientsParams::from_grads(objective.loss.backward(), &model);
-            model = optimizer.step(config.optimizer.rates(step, config.steps, method.constant_rate()), model, grads);
+            if counts {
+                state.pending.push(loss);
+            }
+            let rates = config.optimizer.rates(step, config.steps, method.constant_rate());
+            model = optimizer.step(rates, model, taken.gradients);
             memory = method.after_step(&model, memory, at);
-            if read {
+            let watched = observer.watches_batches();
+            if read || watched {
                 device.sync().map_err(|e| device_error(done, &e))?;
             }
             time += start.elapsed();
             images += batch.len();
 
+            let encoder = method.encoder(&model);
+            if watched {
+                observer.batch(&batch, encoder);
+            }
             let event = StepEvent {
                 step: done,
                 steps: config.steps,
@@ -133,29 +140,23 @@ pub fn train<M: Method>(
                 images_per_second: images as f64 / time.as_secs_f64().max(1e-9),
             };
             stopped = observer.step(&event) == ControlFlow::Break(());
-            if let Some(embedding) = embedding {
-                // Labels that the method itself may not see tell here how many of its negatives are false.
-                let labels = data.dataset.labels.as_deref().unwrap_or_default();
-                let labels: Vec<usize> = batch.indices.iter().filter_map(|i| labels.get(*i).copied()).collect();
-                health = Health::of_views(&host_matrix(embedding, done)?, batch.len(), &labels);
-                let mean = epoch_losses.iter().sum::<f64>() / epoch_losses.len().max(1) as f64;
-                epoch_losses.clear();
-                state.losses.push(mean);
-                let mark = method.collapsed_loss(batch.len());
-                if let Some(warning) = Warning::find(health, mean, mark, method.remedy(), done) {
-                    let known = |w: &Warning| std::mem::discriminant(w) == std::mem::discriminant(&warning);
-                    if !warnings.iter().any(known) {
-                        observer.warning(&warning);
-                        warnings.push(warning);
-                    }
-                }
-                observer.epoch(&EpochEvent { epoch: state.losses.len(), loss: mean, health, elapsed: before + time });
-            }
             state.step = done;
             state.seconds = (before + time).as_secs_f64();
+            if epoch_ends {
+                health = health_of(taken.embedding, &batch, data, done)?;
+                let loss = end_epoch(method, health, batch.len(), &mut state, observer);
+                observer.epoch(&EpochEvent {
+                    epoch: state.losses.len(),
+                    loss,
+                    health,
+                    elapsed: before + time,
+                    encoder,
+                });
+            }
             if (epoch_ends || stopped)
                 && let Some(dir) = &config.checkpoints
             {
+                state.observer = observer.save();
                 checkpoint = Some(checkpoint::save(dir, &model, &memory, &optimizer, &state)?);
             }
             if stopped {
@@ -171,7 +172,37 @@ pub fn train<M: Method>(
         time: before + time,
         losses: state.losses,
         health,
-        warnings,
+        warnings: state.warnings,
         checkpoint,
     })
+}
+
+/// State of a batch's embeddings.
+fn health_of(embedding: Tensor<2>, batch: &Batch, data: TrainData<'_>, step: usize) -> Result<Health, TrainError> {
+    // Labels that the method itself may not see tell here how many of its negatives are false.
+    let labels = data.dataset.labels.as_deref().unwrap_or_default();
+    let labels: Vec<usize> = batch.indices.iter().filter_map(|i| labels.get(*i).copied()).collect();
+    Ok(Health::of_views(&host_matrix(embedding, step)?, batch.len(), &labels))
+}
+
+/// Mean loss of the epoch that ends, noted with what it warns of: each kind of trouble once.
+fn end_epoch<M: Method>(
+    method: &M,
+    health: Health,
+    images: usize,
+    state: &mut State,
+    observer: &mut dyn Observer,
+) -> f64 {
+    let mean = state.pending.iter().sum::<f64>() / state.pending.len().max(1) as f64;
+    state.pending.clear();
+    state.losses.push(mean);
+    let found = Warning::find(health, mean, method.collapsed_loss(images), method.remedy(), state.step);
+    if let Some(warning) = found {
+        let known = |w: &Warning| std::mem::discriminant(w) == std::mem::discriminant(&warning);
+        if !state.warnings.iter().any(known) {
+            observer.warning(&warning);
+            state.warnings.push(warning);
+        }
+    }
+    mean
 }

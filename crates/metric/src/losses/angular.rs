@@ -1,6 +1,7 @@
-use super::{Gradient, PairLoss, Term, math::log_one_plus_sum_exp};
+use super::{Evidence, Gradient, PairLoss, Term, math::log_one_plus_sum_exp};
 use crate::{
     Distance, MetricError, Pairwise, Reducer, Tuples,
+    distance::COSINE,
     grouped::Grouped,
     reducer::ElementKind,
     tuples::{Pair, pairs_or_all},
@@ -48,8 +49,15 @@ impl PairLoss for Angular {
         self.reducer.validate_without_divisor()
     }
 
+    fn accepts(&self, distance: Distance) -> Result<(), MetricError> {
+        MetricError::defined(distance.is_cosine(), "the angular loss", COSINE, distance)
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence::Classes
+    }
+
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {
-        MetricError::defined(on.distance().is_cosine(), "the angular loss", "the cosine", on.distance())?;
         let [positive, _] = pairs_or_all(on, tuples);
         let negatives = Grouped::collect(on.anchors(), |a| on.negatives(a));
 

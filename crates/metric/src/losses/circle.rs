@@ -2,7 +2,7 @@ use super::{
     PairLoss, Sets, Term,
     math::{log_sum_exp, softplus},
 };
-use crate::{Distance, MetricError, Pairwise, Reducer, Tuples};
+use crate::{Distance, MetricError, Pairwise, Reducer, Tuples, distance::COSINE};
 use serde::{Deserialize, Serialize};
 
 /// The circle loss (Sun et al., 2020) with labels of pairs, for every anchor that has positives and negatives:
@@ -46,8 +46,11 @@ impl PairLoss for Circle {
         self.reducer.validate_without_divisor()
     }
 
+    fn accepts(&self, distance: Distance) -> Result<(), MetricError> {
+        MetricError::defined(distance.is_cosine(), "the circle loss", COSINE, distance)
+    }
+
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {
-        MetricError::defined(on.distance().is_cosine(), "the circle loss", "the cosine", on.distance())?;
         let [m, gamma] = [self.margin, self.gamma].map(f64::from);
         // Logit and slope of a pair. A NaN must reach the loss: `max` would drop it.
         let weight = move |x: f64| if x <= 0.0 { 0.0 } else { gamma * x };

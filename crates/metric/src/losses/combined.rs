@@ -30,16 +30,21 @@ pub struct Combined {
 }
 
 impl Combined {
-    /// Checks every part.
+    /// Checks every part, and that its loss, distance and miner go together.
     ///
     /// # Errors
-    /// Names the first setting that is out of range.
+    /// Names the first setting that is out of range, or what does not go with what.
     pub fn validate(&self) -> Result<(), MetricError> {
         self.parts.iter().try_for_each(|part| {
             MetricError::finite("weight", part.weight.into())?;
-            part.distance.map_or(Ok(()), Distance::validate)?;
-            part.miner.as_ref().map_or(Ok(()), |miner| miner.validate())?;
-            part.loss.validate()
+            let distance = part.distance.unwrap_or(part.loss.default_distance());
+            distance.validate()?;
+            part.loss.validate()?;
+            part.loss.accepts(distance)?;
+            let Some(miner) = &part.miner else { return Ok(()) };
+            part.loss.accepts_tuples()?;
+            miner.validate()?;
+            miner.accepts(distance)
         })
     }
 

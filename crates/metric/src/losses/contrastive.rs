@@ -1,4 +1,4 @@
-use super::{PairLoss, Term, math::hinge};
+use super::{Evidence, PairLoss, Term, math::hinge};
 use crate::{Distance, MetricError, Pairwise, Reducer, Tuples, tuples::pairs_or_all};
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,10 @@ impl PairLoss for Contrastive {
         MetricError::finite("positive_margin", self.positive_margin.into())?;
         MetricError::finite("negative_margin", self.negative_margin.into())?;
         self.reducer.validate_without_divisor()
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence::Pairs
     }
 
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {

@@ -1,5 +1,7 @@
 use super::{Gradient, Term, term::reduce};
-use crate::{Distance, MetricError, Pairwise, Reducer, Tuples, tuples::triplets_or_all};
+use crate::{
+    Distance, MetricError, Pairwise, Reducer, Tuples, distance::NORMALIZED_EUCLIDEAN, tuples::triplets_or_all,
+};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +11,15 @@ use serde::{Deserialize, Serialize};
 pub struct GapHistogram(Vec<f64>);
 
 impl GapHistogram {
+    /// With these shares, as [`GapHistogram::shares`] gave them; without any share that is not zero it is empty.
+    ///
+    /// # Errors
+    /// When a share is negative or not finite.
+    pub fn restored(shares: Vec<f64>) -> Result<Self, MetricError> {
+        shares.iter().try_for_each(|share| MetricError::not_negative("shares", *share))?;
+        Ok(Self(if shares.iter().all(|share| *share == 0.0) { Vec::new() } else { shares }))
+    }
+
     /// The share of triplets at every node; empty before the first batch.
     pub fn shares(&self) -> &[f64] {
         &self.0
@@ -60,6 +71,15 @@ impl DynamicSoftMargin {
         MetricError::check(momentum > 0.0 && momentum <= 1.0, "momentum", "in (0, 1]", momentum.into())
     }
 
+    /// Checks that the loss is defined for this distance.
+    ///
+    /// # Errors
+    /// When it is not the Euclidean distance of normalised rows.
+    pub fn accepts(&self, distance: Distance) -> Result<(), MetricError> {
+        let fits = distance.euclidean() == Some((true, 1.0));
+        MetricError::defined(fits, "the dynamic soft margin loss", NORMALIZED_EUCLIDEAN, distance)
+    }
+
     /// The lower of the two nodes around a gap, and the share of the upper one.
     fn place(&self, gap: f64) -> (usize, f64) {
         let at = ((gap / f64::from(self.span) + 1.0) / 2.0 * self.bins as f64).clamp(0.0, self.bins as f64);
@@ -80,9 +100,7 @@ impl DynamicSoftMargin {
     ) -> Result<Tensor<1>, MetricError> {
         self.validate()?;
         tuples.map_or(Ok(()), |tuples| tuples.check(on))?;
-        let fits = on.distance().euclidean() == Some((true, 1.0));
-        let needs = "the Euclidean distance of normalised rows";
-        MetricError::defined(fits, "the dynamic soft margin loss", needs, on.distance())?;
+        self.accepts(on.distance())?;
         let nodes = self.bins + 1;
         if !histogram.0.is_empty() && histogram.0.len() != nodes {
             return Err(MetricError::Settings("the histogram was filled with another number of bins"));

@@ -1,4 +1,4 @@
-use super::{PairLoss, Sets, Term};
+use super::{Evidence, PairLoss, Sets, Term};
 use crate::{Distance, MetricError, Pairwise, Reducer, Tuples};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,18 @@ fn histogram(distances: impl Iterator<Item = f32>, width: f64, bins: usize) -> V
     counts
 }
 
+/// The power of a distance of normalised rows.
+fn power(distance: Distance) -> Result<f64, MetricError> {
+    match distance.euclidean() {
+        Some((true, power)) => Ok(f64::from(power)),
+        _ => {
+            let needs = "powers of the Euclidean distance of normalised rows (such as `{ euclidean = { normalized = \
+                         true, squared = true } }`)";
+            Err(MetricError::Distance { what: "FastAP", needs, got: format!("{distance:?}") })
+        }
+    }
+}
+
 impl PairLoss for FastAp {
     fn default_distance(&self) -> Distance {
         Distance::Euclidean { normalized: true, squared: true }
@@ -60,12 +72,16 @@ impl PairLoss for FastAp {
         self.reducer.validate_without_divisor()
     }
 
+    fn accepts(&self, distance: Distance) -> Result<(), MetricError> {
+        power(distance).map(|_| ())
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence::Classes
+    }
+
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {
-        let needs = "powers of the Euclidean distance of normalised rows";
-        let power = match on.distance().euclidean() {
-            Some((true, power)) => f64::from(power),
-            _ => return Err(MetricError::Distance { what: "FastAP", needs, got: format!("{:?}", on.distance()) }),
-        };
+        let power = power(on.distance())?;
         let weights = match tuples {
             Some(tuples) => tuples.weights(on.anchors(), !on.is_square())?,
             None => vec![1.0; on.anchors()],

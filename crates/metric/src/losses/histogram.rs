@@ -1,6 +1,7 @@
 use super::{Gradient, PairLoss, Term};
 use crate::{
     Distance, MetricError, Pairwise, Reducer, Tuples,
+    distance::COSINE,
     tuples::{Pair, Triplet, triplets_or_all},
 };
 use serde::{Deserialize, Serialize};
@@ -77,8 +78,11 @@ impl PairLoss for Histogram {
         MetricError::check(self.bins >= 1, "bins", "at least 1", self.bins as f64)
     }
 
+    fn accepts(&self, distance: Distance) -> Result<(), MetricError> {
+        MetricError::defined(distance.is_cosine(), "the histogram loss", COSINE, distance)
+    }
+
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {
-        MetricError::defined(on.distance().is_cosine(), "the histogram loss", "the cosine", on.distance())?;
         let triplets = triplets_or_all(on, tuples);
         if triplets.is_empty() {
             return Ok(Vec::new());

@@ -1,5 +1,5 @@
-use super::{PairLoss, Sets, Term, math::log_sum_exp};
-use crate::{Distance, MetricError, Pairwise, Reducer, Tuples};
+use super::{Evidence, PairLoss, Sets, Term, math::log_sum_exp};
+use crate::{Distance, MetricError, Pairwise, Reducer, Tuples, distance::COSINE};
 use serde::{Deserialize, Serialize};
 
 /// The instance loss (Zheng et al., "Dual-path convolutional image-text embeddings with instance loss", 2020) within a
@@ -42,11 +42,19 @@ impl PairLoss for Instance {
         self.reducer.validate_without_divisor()
     }
 
-    fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {
-        MetricError::defined(on.distance().is_cosine(), "the instance loss", "the cosine", on.distance())?;
-        if tuples.is_some() {
-            return Err(MetricError::Settings("the instance loss compares whole rows: it takes no tuples"));
-        }
+    fn accepts(&self, distance: Distance) -> Result<(), MetricError> {
+        MetricError::defined(distance.is_cosine(), "the instance loss", COSINE, distance)
+    }
+
+    fn accepts_tuples(&self) -> Result<(), MetricError> {
+        Err(MetricError::Settings("the instance loss compares whole rows and takes no tuples: leave the miner out"))
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence::Classes
+    }
+
+    fn terms<'a>(&'a self, on: &'a Pairwise, _: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {
         let own: Option<Vec<usize>> = (0..on.anchors()).map(|a| on.own_column(a)).collect();
         let own = own.ok_or(MetricError::Settings("the instance loss needs references that hold every item"))?;
         let gamma = f64::from(self.gamma);

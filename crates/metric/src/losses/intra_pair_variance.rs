@@ -1,4 +1,4 @@
-use super::{Gradient, PairLoss, Term};
+use super::{Evidence, Gradient, PairLoss, Term};
 use crate::{
     Distance, MetricError, Pairwise, Reducer, Tuples,
     reducer::ElementKind,
@@ -70,6 +70,10 @@ impl PairLoss for IntraPairVariance {
         MetricError::not_negative("positive_slack", self.positive_slack.into())?;
         MetricError::not_negative("negative_slack", self.negative_slack.into())?;
         self.reducer.validate_without_divisor()
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence::Pairs
     }
 
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {

@@ -54,7 +54,7 @@ pub use multi_similarity::MultiSimilarity;
 pub use nca::NcaLoss;
 pub use npairs::NPairs;
 pub use ntxent::NtXent;
-pub use pair_loss::PairLoss;
+pub use pair_loss::{Evidence, PairLoss};
 pub use pnp::{Penalty, Pnp};
 pub use ranked_list::RankedList;
 pub use self_supervised::SelfSupervised;

@@ -1,4 +1,4 @@
-use super::{PairLoss, Sets, Term, math::log_one_plus_sum_exp};
+use super::{Evidence, PairLoss, Sets, Term, math::log_one_plus_sum_exp};
 use crate::{Distance, MetricError, Pairwise, Reducer, Tuples};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,10 @@ impl PairLoss for MultiSimilarity {
         MetricError::positive("beta", self.beta.into())?;
         MetricError::finite("base", self.base.into())?;
         self.reducer.validate_without_divisor()
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence::Pairs
     }
 
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {

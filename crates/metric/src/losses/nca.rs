@@ -1,4 +1,4 @@
-use super::{PairLoss, Sets, Term, math::log_sum_exp};
+use super::{Evidence, PairLoss, Sets, Term, math::log_sum_exp};
 use crate::{Distance, MetricError, Pairwise, Reducer, Tuples};
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,10 @@ impl PairLoss for NcaLoss {
     fn validate(&self) -> Result<(), MetricError> {
         MetricError::positive("scale", self.scale.into())?;
         self.reducer.validate_without_divisor()
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence::Classes
     }
 
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {

@@ -1,4 +1,4 @@
-use super::{Gradient, PairLoss, Term, math::log_sum_exp};
+use super::{Evidence, Gradient, PairLoss, Term, math::log_sum_exp};
 use crate::{
     Distance, MetricError, Pairwise, Reducer, Tuples,
     reducer::ElementKind,
@@ -39,6 +39,10 @@ impl PairLoss for NPairs {
 
     fn validate(&self) -> Result<(), MetricError> {
         self.reducer.validate_without_divisor()
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence::Classes
     }
 
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {

@@ -3,6 +3,17 @@ use crate::{Distance, MetricError, Pairwise, Reducer, Tuples};
 use burn::tensor::Tensor;
 use std::fmt::Debug;
 
+/// The least that a loss must be told about a batch to learn from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// Which pairs belong together and which do not: every pair has a value of its own.
+    Pairs,
+    /// For an anchor, what it belongs with and what it does not: neither has a value without the other.
+    Triplets,
+    /// The class of every item: tuples at most choose anchors or weigh them.
+    Classes,
+}
+
 /// A loss over the distances of a batch.
 ///
 /// A loss says what its elements are worth and how their values change with the distances ([`PairLoss::terms`]); the
@@ -22,20 +33,41 @@ pub trait PairLoss: Debug + Send + Sync {
     /// Names the first setting that is out of range.
     fn validate(&self) -> Result<(), MetricError>;
 
-    /// The groups of elements that are reduced apart, over `tuples` or over every tuple of the batch. The tuples must
-    /// lie inside the batch ([`Tuples::check`]).
+    /// Checks that the loss is defined for this distance; by default it is for all.
     ///
     /// # Errors
-    /// When the loss is not defined for this distance.
+    /// When it is not; the message says which to take.
+    fn accepts(&self, _distance: Distance) -> Result<(), MetricError> {
+        Ok(())
+    }
+
+    /// Checks that the loss takes tuples of a miner; by default it does.
+    ///
+    /// # Errors
+    /// When it compares whole rows.
+    fn accepts_tuples(&self) -> Result<(), MetricError> {
+        Ok(())
+    }
+
+    /// The least that it must be told; by default a positive and a negative of the same anchor.
+    fn evidence(&self) -> Evidence {
+        Evidence::Triplets
+    }
+
+    /// The groups of elements that are reduced apart, over `tuples` or over every tuple of the batch. The tuples must
+    /// lie inside the batch ([`Tuples::check`]), and the loss must accept them and the distance.
+    ///
+    /// # Errors
+    /// When the device fails, or the references are not those that the loss needs.
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError>;
 
     /// The values of the elements of each group, not reduced.
     ///
     /// # Errors
-    /// When a setting is out of range, the loss is not defined for this distance, or a tuple lies outside the batch.
+    /// When a setting is out of range, the loss is not defined for this distance or takes no tuples, or a tuple lies
+    /// outside the batch.
     fn values(&self, on: &Pairwise, tuples: Option<&Tuples>) -> Result<Vec<Vec<f32>>, MetricError> {
-        self.validate()?;
-        tuples.map_or(Ok(()), |tuples| tuples.check(on))?;
+        self.check(on, tuples)?;
         Ok(self.terms(on, tuples)?.iter().map(|term| term.values().to_vec()).collect())
     }
 
@@ -44,9 +76,21 @@ pub trait PairLoss: Debug + Send + Sync {
     /// # Errors
     /// As [`PairLoss::values`], and when the reducer does not fit the loss or its labels.
     fn forward(&self, on: &Pairwise, tuples: Option<&Tuples>) -> Result<Tensor<1>, MetricError> {
-        self.validate()?;
-        tuples.map_or(Ok(()), |tuples| tuples.check(on))?;
+        self.check(on, tuples)?;
         reduce(on, self.terms(on, tuples)?, self.reducer())
+    }
+
+    /// Everything that can be checked before the loss is computed.
+    ///
+    /// # Errors
+    /// As [`PairLoss::values`].
+    fn check(&self, on: &Pairwise, tuples: Option<&Tuples>) -> Result<(), MetricError> {
+        self.validate()?;
+        if let Some(tuples) = tuples {
+            tuples.check(on)?;
+            self.accepts_tuples()?;
+        }
+        self.accepts(on.distance())
     }
 
     /// The loss `[1]` of embeddings `[n, d]` over every tuple, on the loss's own distance.

@@ -1,5 +1,5 @@
-use super::{PairLoss, Sets, Term};
-use crate::{Distance, MetricError, Pairwise, Reducer, Tuples};
+use super::{Evidence, PairLoss, Sets, Term};
+use crate::{Distance, MetricError, Pairwise, Reducer, Tuples, distance::COSINE};
 use serde::{Deserialize, Serialize};
 
 /// The loss is the mean over anchors already.
@@ -94,11 +94,19 @@ impl PairLoss for Pnp {
         }
     }
 
-    fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {
-        MetricError::defined(on.distance().is_cosine(), "the PNP loss", "the cosine", on.distance())?;
-        if tuples.is_some() {
-            return Err(MetricError::Settings("the PNP loss ranks whole rows: it takes no tuples"));
-        }
+    fn accepts(&self, distance: Distance) -> Result<(), MetricError> {
+        MetricError::defined(distance.is_cosine(), "the PNP loss", COSINE, distance)
+    }
+
+    fn accepts_tuples(&self) -> Result<(), MetricError> {
+        Err(MetricError::Settings("the PNP loss ranks whole rows and takes no tuples: leave the miner out"))
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence::Classes
+    }
+
+    fn terms<'a>(&'a self, on: &'a Pairwise, _: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {
         let anneal = f64::from(self.anneal);
         let own: Vec<Option<u32>> = (0..on.anchors()).map(|a| on.own_column(a).map(|j| j as u32)).collect();
         Ok(vec![Term::items(on, &Sets::new(on, None), |row, slopes| {

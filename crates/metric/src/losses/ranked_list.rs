@@ -1,4 +1,4 @@
-use super::{PairLoss, Sets, Term};
+use super::{Evidence, PairLoss, Sets, Term};
 use crate::{Distance, MetricError, Pairwise, Reducer, Tuples};
 use serde::{Deserialize, Serialize};
 
@@ -77,12 +77,20 @@ impl PairLoss for RankedList {
         self.reducer.validate_without_divisor()
     }
 
-    fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {
-        let distance = on.distance();
-        MetricError::defined(!distance.is_inverted(), "the ranked list loss", "distances", distance)?;
-        if tuples.is_some() {
-            return Err(MetricError::Settings("the ranked list loss ranks whole rows: it takes no tuples"));
-        }
+    fn accepts(&self, distance: Distance) -> Result<(), MetricError> {
+        let needs = "distances, not similarities (such as `{ euclidean = { normalized = true, squared = false } }`)";
+        MetricError::defined(!distance.is_inverted(), "the ranked list loss", needs, distance)
+    }
+
+    fn accepts_tuples(&self) -> Result<(), MetricError> {
+        Err(MetricError::Settings("the ranked list loss ranks whole rows and takes no tuples: leave the miner out"))
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence::Classes
+    }
+
+    fn terms<'a>(&'a self, on: &'a Pairwise, _: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {
         let far = f64::from(self.alpha.unwrap_or(1.0 + self.margin / 2.0));
         let near = far - f64::from(self.margin);
         let [imbalance, positive, negative] =

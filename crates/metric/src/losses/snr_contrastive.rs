@@ -1,4 +1,4 @@
-use super::{Contrastive, PairLoss, Term};
+use super::{Contrastive, Evidence, PairLoss, Term};
 use crate::{Distance, MetricError, Pairwise, Reducer, Tuples};
 use serde::{Deserialize, Serialize};
 
@@ -31,9 +31,16 @@ impl PairLoss for SnrContrastive {
         self.loss.validate()
     }
 
+    fn accepts(&self, distance: Distance) -> Result<(), MetricError> {
+        let needs = "the SNR distance (`\"snr\"`)";
+        MetricError::defined(distance == Distance::Snr, "the SNR contrastive loss", needs, distance)
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence::Pairs
+    }
+
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {
-        let distance = on.distance();
-        MetricError::defined(distance == Distance::Snr, "the SNR contrastive loss", "the SNR distance", distance)?;
         self.loss.terms(on, tuples)
     }
 }

@@ -1,6 +1,7 @@
-use super::{PairLoss, Term, math::hinge};
+use super::{Evidence, PairLoss, Term, math::hinge};
 use crate::{
     Distance, MetricError, Pairwise, Reducer, Tuples,
+    distance::COSINE,
     tuples::{Pair, pairs_or_all},
 };
 use serde::{Deserialize, Serialize};
@@ -52,9 +53,15 @@ impl PairLoss for ThresholdConsistentMargin {
         MetricError::finite("negative_margin", self.negative_margin.into())
     }
 
+    fn accepts(&self, distance: Distance) -> Result<(), MetricError> {
+        MetricError::defined(distance.is_cosine(), "the threshold-consistent margin loss", COSINE, distance)
+    }
+
+    fn evidence(&self) -> Evidence {
+        Evidence::Pairs
+    }
+
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {
-        let fits = on.distance().is_cosine();
-        MetricError::defined(fits, "the threshold-consistent margin loss", "the cosine", on.distance())?;
         let [positive, negative] = pairs_or_all(on, tuples);
         let at = |pair: &Pair| on.values().row(pair.anchor as usize)[pair.other as usize];
         let low = positive.iter().filter(|pair| at(pair) <= self.positive_margin).count();

@@ -1,5 +1,5 @@
 use super::{PairLoss, Sets, Term, math::softplus};
-use crate::{Distance, MetricError, Pairwise, Reducer, Tuples};
+use crate::{Distance, MetricError, Pairwise, Reducer, Tuples, distance::COSINE};
 use serde::{Deserialize, Serialize};
 
 /// The least sine of a positive's angle that the slope is divided by: at angle zero the slope has no limit.
@@ -46,8 +46,11 @@ impl PairLoss for TupletMargin {
         self.reducer.validate_without_divisor()
     }
 
+    fn accepts(&self, distance: Distance) -> Result<(), MetricError> {
+        MetricError::defined(distance.is_cosine(), "the tuplet margin loss", COSINE, distance)
+    }
+
     fn terms<'a>(&'a self, on: &'a Pairwise, tuples: Option<&'a Tuples>) -> Result<Vec<Term<'a>>, MetricError> {
-        MetricError::defined(on.distance().is_cosine(), "the tuplet margin loss", "the cosine", on.distance())?;
         let scale = f64::from(self.scale);
         let (sin, cos) = f64::from(self.margin).to_radians().sin_cos();
         let positive = move |s: f32| {

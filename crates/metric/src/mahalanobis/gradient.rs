@@ -1,6 +1,6 @@
-//! The one gradient shape that LMNN and NCA share.
+//! The one gradient shape that LMNN, NCA, MLKR and SCML share.
 //!
-//! Both objectives depend on the map `L` only through squared distances, so their gradient is a weighted sum of outer
+//! Their objectives depend on the map `L` only through squared distances, so their gradient is a weighted sum of outer
 //! products over pairs of rows:
 //!
 //! ```text
@@ -35,7 +35,16 @@ pub(super) fn from_pair_weights(components: &Dense, rows: &Dense, degrees: &[f64
     product(components, &scatter).data
 }
 
-/// Degrees of all blocks of rows, added in block order.
+/// Pieces that rows are cut into at most. Each holds a number for every row: if pieces grew in number with the rows,
+/// memory would grow with their square. A constant, so that the cut does not follow the number of threads.
+const PIECES: usize = 128;
+
+/// Rows of a piece of `n` rows: a multiple of `block`, such that there are at most [`PIECES`] pieces.
+pub(super) fn height(n: usize, block: usize) -> usize {
+    n.div_ceil(block).div_ceil(PIECES).max(1) * block
+}
+
+/// Degrees of all pieces of rows, added in their order.
 pub(super) fn add_in_order(parts: impl Iterator<Item = Vec<f64>>, n: usize) -> Vec<f64> {
     let mut total = vec![0.0; n];
     for part in parts {
@@ -47,6 +56,14 @@ pub(super) fn add_in_order(parts: impl Iterator<Item = Vec<f64>>, n: usize) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_number_of_pieces_is_bounded() {
+        assert_eq!([height(1, 64), height(5_000, 64), height(60_000, 64)], [64, 64, 512]);
+        for n in [1, 64, 65, 8_192, 8_193, 1_000_000] {
+            assert!(height(n, 64).is_multiple_of(64) && n.div_ceil(height(n, 64)) <= PIECES, "{n}");
+        }
+    }
 
     #[test]
     fn agrees_with_the_sum_of_outer_products() {

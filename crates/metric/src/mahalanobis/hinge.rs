@@ -14,7 +14,8 @@ use rayon::prelude::*;
 
 use super::data::Training;
 use super::gradient;
-use super::linalg::{Dense, axpy, multiply_f32, product_transposed, squared_distance, view};
+use super::linalg::{Dense, axpy, product_transposed, squared_distance};
+use super::screen::Screen;
 
 /// Rows of one task and columns of one tile of distances: 256 x 1024 x 4 bytes stay in a core's cache.
 const BLOCK: usize = 256;
@@ -32,7 +33,7 @@ pub(super) struct Hinge<'a> {
     pub(super) push: f64,
 }
 
-/// What one block of rows adds.
+/// What one piece of rows adds.
 struct Part {
     loss: f64,
     degrees: Vec<f64>,
@@ -47,9 +48,16 @@ impl Hinge<'_> {
         let pulls = self.target_distances(&embedded); // [n, neighbors]
         let screen = Screen::new(&embedded, pulls.chunks_exact(self.neighbors).map(margin_radius));
         let mut weighted = Dense::zeros(n, d); // W X
-        let blocks = weighted.data.par_chunks_mut(BLOCK * d).enumerate();
-        let parts: Vec<Part> =
-            blocks.map(|(block, out)| self.block(block * BLOCK, out, &embedded, &pulls, &screen)).collect();
+        let height = gradient::height(n, BLOCK);
+        let pieces = weighted.data.par_chunks_mut(height * d).enumerate();
+        let piece = |(piece, out): (usize, &mut [f64])| {
+            let mut part = Part { loss: 0.0, degrees: vec![0.0; n] };
+            for (block, out) in out.chunks_mut(BLOCK * d).enumerate() {
+                self.block(piece * height + block * BLOCK, out, &embedded, &pulls, &screen, &mut part);
+            }
+            part
+        };
+        let parts: Vec<Part> = pieces.map(piece).collect();
         let loss: f64 = parts.iter().map(|p| p.loss).sum();
         let degrees = gradient::add_in_order(parts.into_iter().map(|p| p.degrees), n);
         (loss, gradient::from_pair_weights(&components, &self.data.rows, &degrees, weighted))
@@ -62,16 +70,27 @@ impl Hinge<'_> {
             .collect()
     }
 
-    /// Loss and pair weights of the rows from `first` on; `weighted` is their part of `W X`.
-    fn block(&self, first: usize, weighted: &mut [f64], embedded: &Dense, pulls: &[f64], screen: &Screen) -> Part {
+    /// Adds loss and pair weights of the rows from `first` on to `part`; `weighted` is their part of `W X`.
+    fn block(
+        &self,
+        first: usize,
+        weighted: &mut [f64],
+        embedded: &Dense,
+        pulls: &[f64],
+        screen: &Screen,
+        part: &mut Part,
+    ) {
         let (n, d, k) = (self.data.len(), self.data.dim(), self.neighbors);
         let height = weighted.len() / d;
-        let mut part = Part { loss: 0.0, degrees: vec![0.0; n] };
         let mut active = vec![0.0; height * k]; // impostors of each (row, target)
         let mut tile = vec![0.0f32; height * TILE.min(n)];
         let mut near = Vec::new();
-        for start in (0..n).step_by(TILE) {
-            let end = (start + TILE).min(n);
+        // Where all rows of the block are of one class, that class has no impostor for them.
+        let own = self.data.members(self.data.class_of[first]);
+        let skip = if first + height <= own.end { own } else { n..n };
+        let columns = [0..skip.start, skip.end..n].into_iter();
+        for (start, limit) in columns.flat_map(|c| c.clone().step_by(TILE).map(move |start| (start, c.end))) {
+            let end = (start + TILE).min(limit);
             let tile = &mut tile[..height * (end - start)];
             screen.products(first..first + height, start..end, tile);
             for (r, products) in tile.chunks_exact(end - start).enumerate() {
@@ -80,13 +99,12 @@ impl Hinge<'_> {
                 screen.candidates(i, start, products, &mut near);
                 near.retain(|&l| self.data.class_of[l] != self.data.class_of[i]);
                 let row = Row { i, pulls: &pulls[i * k..(i + 1) * k], active: &mut active[r * k..(r + 1) * k] };
-                self.push_away(row, &near, embedded, &mut weighted[r * d..(r + 1) * d], &mut part);
+                self.push_away(row, &near, embedded, &mut weighted[r * d..(r + 1) * d], part);
             }
         }
         for (r, (active, weighted)) in active.chunks_exact(k).zip(weighted.chunks_exact_mut(d)).enumerate() {
-            self.pull_together(first + r, active, pulls, weighted, &mut part);
+            self.pull_together(first + r, active, pulls, weighted, part);
         }
-        part
     }
 
     /// Adds the hinges of one row against the candidates `near`.
@@ -135,62 +153,6 @@ struct Row<'a> {
 /// Squared distance below which a row of another class is an impostor for the farthest target.
 fn margin_radius(pulls: &[f64]) -> f64 {
     1.0 + pulls.iter().fold(0.0, |m: f64, &p| m.max(p))
-}
-
-/// Finds, in single precision, a superset of the rows within each row's radius.
-///
-/// `|z_i - z_l|^2 < r_i` is `|z_l|^2 / 2 - z_i . z_l < (r_i - |z_i|^2) / 2`: one product and one comparison a pair.
-/// With `u = 2^-24`, rounding the embeddings to `f32` and summing `k` products in any order moves the left side by at
-/// most `(k + 4) u (|z_i|^2 + |z_l|^2) / 2`, and the remaining operations by a few `u` of the same terms. `slack` is
-/// more than twice that, so no true impostor is missed.
-struct Screen {
-    /// Embeddings divided by the largest norm, so that nothing overflows, `[n, k]`.
-    scaled: Vec<f32>,
-    k: usize,
-    /// `|z_l|^2 / 2`, rounded down by the slack.
-    half_norms: Vec<f32>,
-    /// `(r_i - |z_i|^2) / 2`, rounded up by the slack.
-    reach: Vec<f32>,
-}
-
-impl Screen {
-    fn new(embedded: &Dense, radii: impl Iterator<Item = f64>) -> Self {
-        let k = embedded.cols;
-        let slack = (k + 16) as f64 * f64::from(f32::EPSILON); // EPSILON is 2 u
-        let origin = vec![0.0; k];
-        let norms: Vec<f64> = embedded.data.chunks_exact(k).map(|z| squared_distance(z, &origin)).collect();
-        let largest = norms.iter().fold(0.0, |m: f64, &s| m.max(s));
-        let scale = if largest > 0.0 { largest.sqrt().recip() } else { 1.0 };
-        let square = scale * scale;
-        let half_norms = norms.iter().map(|s| (0.5 * s * square * (1.0 - slack)) as f32).collect();
-        let reach = norms.iter().zip(radii).map(|(s, r)| {
-            // The constant covers products so small that f32 flushes them to zero.
-            (0.5 * square * ((r - s) + slack * (r + s)) + 1e-30) as f32
-        });
-        let reach = reach.collect();
-        Self { scaled: embedded.data.iter().map(|z| (z * scale) as f32).collect(), k, half_norms, reach }
-    }
-
-    /// Inner products of the rows `rows` with the rows `columns`, row-major.
-    fn products(&self, rows: std::ops::Range<usize>, columns: std::ops::Range<usize>, out: &mut [f32]) {
-        let lhs = view(&self.scaled[rows.start * self.k..rows.end * self.k], self.k);
-        let rhs = view(&self.scaled[columns.start * self.k..columns.end * self.k], self.k);
-        multiply_f32(out, lhs, rhs.transpose());
-    }
-
-    /// Appends the rows from `start` on that may lie within the radius of row `i`, given its products with them.
-    fn candidates(&self, i: usize, start: usize, products: &[f32], near: &mut Vec<usize>) {
-        const GROUP: usize = 16;
-        let reach = self.reach[i];
-        let half_norms = &self.half_norms[start..start + products.len()];
-        for (group, (products, norms)) in products.chunks(GROUP).zip(half_norms.chunks(GROUP)).enumerate() {
-            // A branch for each group, not for each pair: almost every group is empty.
-            if products.iter().zip(norms).fold(false, |any, (p, h)| any | (h - p < reach)) {
-                let hits = products.iter().zip(norms).enumerate().filter(|(_, (p, h))| *h - *p < reach);
-                near.extend(hits.map(|(at, _)| start + group * GROUP + at));
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -262,28 +224,6 @@ mod tests {
                 assert!((fast - slow).abs() <= 1e-11 * slow, "n {n}, scale {scale}: {fast} against {slow}");
             }
         }
-    }
-
-    #[test]
-    fn screening_misses_no_row_within_the_radius() {
-        let n = 200;
-        // Norms over eight orders of magnitude: the largest sets the scale of the screen.
-        let value = |i: usize| (i as f64 * 0.83).sin() * 10f64.powi((i / 6 % 9) as i32 - 4);
-        let embedded = Dense { data: (0..n * 6).map(value).collect(), rows: n, cols: 6 };
-        let distance = |i: usize, l: usize| squared_distance(embedded.row(i), embedded.row(l));
-        // The radius of each row ends just behind some other row.
-        let radii: Vec<f64> = (0..n).map(|i| distance(i, (i * 31 + 17) % n) * (1.0 + 1e-12) + 1e-12).collect();
-        let screen = Screen::new(&embedded, radii.iter().copied());
-        let mut products = vec![0.0f32; n * n];
-        screen.products(0..n, 0..n, &mut products);
-        let mut found = 0;
-        for (i, &radius) in radii.iter().enumerate() {
-            let mut near = Vec::new();
-            screen.candidates(i, 0, &products[i * n..(i + 1) * n], &mut near);
-            found += near.len();
-            assert!((0..n).filter(|&l| distance(i, l) < radius).all(|l| near.contains(&l)), "row {i}");
-        }
-        assert!(found < n * n, "a screen that keeps everything screens nothing");
     }
 
     #[test]

@@ -2,14 +2,13 @@
 //!
 //! Davis, Kulis, Jain, Sra and Dhillon, "Information-theoretic metric learning", ICML 2007.
 
-use faer::Accum;
 use nearfar_core::matrix::Matrix;
 use serde::{Deserialize, Serialize};
 
 use super::bounds::{check_bounds, default_bounds};
 use super::constraints::pairs_from_labels;
 use super::data::{check_length, check_pairs, check_rows, differences, distinct_rows};
-use super::linalg::{Dense, dot, multiply, view};
+use super::linalg::{Dense, axpy, dot};
 use super::lmnn::check_stop;
 use super::prior::Prior;
 use super::{Fitted, Learner, Mahalanobis, MahalanobisError};
@@ -167,7 +166,9 @@ impl Constraint {
     fn project(&mut self, state: &mut State, gamma: f64) {
         let State { matrix, mapped, log_determinant, .. } = state;
         let d = self.difference.len();
-        multiply(mapped, Accum::Replace, 1.0, view(&matrix.data, d), view(&self.difference, 1)); // M v
+        for (value, row) in mapped.iter_mut().zip(matrix.data.chunks_exact(d)) {
+            *value = dot(row, &self.difference); // M v
+        }
         let p = dot(&self.difference, mapped); // v^T M v
         if p <= 0.0 {
             return; // M has been flattened along this direction to rounding: nothing left to project
@@ -180,7 +181,9 @@ impl Constraint {
         let beta = self.sign * alpha / (1.0 - self.sign * alpha * p);
         self.slackened = gamma * self.slackened / (gamma + self.sign * alpha * self.slackened);
         self.multiplier -= alpha;
-        multiply(&mut matrix.data, Accum::Add, beta, view(mapped, 1), view(mapped, d)); // M += beta M v v^T M
+        for (row, value) in matrix.data.chunks_exact_mut(d).zip(mapped.iter()) {
+            axpy(row, beta * value, mapped); // M += beta M v v^T M
+        }
         *log_determinant += (beta * p).ln_1p();
     }
 

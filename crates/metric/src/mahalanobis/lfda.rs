@@ -34,7 +34,8 @@ const BLOCK: usize = 128;
 ///
 /// metric-learn 0.7 differs in three places. It takes the `k`th column of a partitioned distance matrix for the
 /// distances to the `k`th neighbours; it computes `S_b + 2 S_w` in place of `S_b`, which adds 2 to every `lambda`; and
-/// it limits the neighbours by the number of features. With all three put in, the formulas here give its matrices.
+/// it limits the neighbours by the number of features. With all three put in, the formulas here give its matrices. The
+/// first makes the scales larger; more [`Lfda::neighbors`] do so by intent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lfda {

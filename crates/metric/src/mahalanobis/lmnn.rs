@@ -31,7 +31,8 @@ use super::{Fitted, Learner, MahalanobisError};
 /// over all impostors of all rows. No triple is sampled away and none is capped.
 ///
 /// Cost: one evaluation takes `n^2 k` multiplications in single precision for the search of impostors, and work in
-/// proportion to the impostors found. Memory is O(n d) and a constant tile for each thread.
+/// proportion to the impostors found. Memory is O(n d), a constant tile for each thread,
+/// and at most 128 numbers for each row.
 ///
 /// The order of the training rows does not matter: the result is the same to the last bit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -26,7 +26,7 @@ use super::{Fitted, Learner, MahalanobisError};
 /// Targets may have several columns. Class labels become one column a class, 1 for the row's own and 0 elsewhere, so
 /// that the numbers of the classes mean nothing; metric-learn regresses on the numbers.
 ///
-/// Cost of one evaluation: as [`Nca`](super::Nca), and `n^2` times the columns of the targets.
+/// Cost of one evaluation: as [`Nca`](super::Nca), and `n^2` times the columns of the targets. Memory as there.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mlkr {

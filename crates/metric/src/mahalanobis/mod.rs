@@ -15,7 +15,7 @@
 //! | [`Mmc`] | pairs, or classes | different pairs far in sum, same pairs near in sum | `pairs * d^2` |
 //! | [`Sdml`] | pairs, or classes | the same, with few features that interact | `d^3` |
 //! | [`Lsml`] | quadruplets, or classes | one pair nearer than another | `quadruplets * d^2` |
-//! | [`Scml`] | triplets, or classes | few directions, one row nearer than another by a margin | `batch * bases` |
+//! | [`Scml`] | triplets, or classes | one row nearer than another by a margin | `triplets * d`, `(n + bases) d^2` |
 //! | [`Pca`] | none | the directions of greatest variance: the baseline | one eigendecomposition |
 //!
 //! Weak supervision (pairs, triplets, quadruplets, chunks) comes as the types of [`crate::weak`];
@@ -30,11 +30,11 @@
 
 mod bases;
 mod bounds;
+mod composition;
 mod constraints;
 mod covariance;
 mod data;
 mod discriminant;
-mod dual_averaging;
 mod error;
 mod gradient;
 mod graphical_lasso;
@@ -58,6 +58,7 @@ mod prior;
 mod rca;
 mod regions;
 mod scml;
+mod screen;
 mod sdml;
 mod threshold;
 
@@ -102,9 +103,8 @@ pub struct Fitted {
     pub model: Mahalanobis,
     /// Iterations of the solver; 0 when the start could not be improved.
     pub iterations: usize,
-    /// The learner's own objective: for [`Lmnn`], [`Mlkr`], [`Lsml`] (falling), [`Nca`] and [`Mmc`] (rising) at the
-    /// start and after each iteration, for [`Itml`] and [`Sdml`] after each sweep, for [`Scml`] at every look; empty
-    /// for closed forms.
+    /// The learner's own objective: for [`Lmnn`], [`Mlkr`], [`Lsml`], [`Scml`] (falling), [`Nca`] and [`Mmc`] (rising)
+    /// at the start and after each iteration, for [`Itml`] and [`Sdml`] after each sweep; empty for closed forms.
     pub objective: Vec<f64>,
     /// Whether the solver met its tolerance, or could go no further, before its iterations ran out.
     pub converged: bool,

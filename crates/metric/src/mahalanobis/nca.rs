@@ -29,8 +29,8 @@ use super::{Fitted, Learner, MahalanobisError};
 /// neighbourhoods are always a little better; only ratios of distances then mean something.
 ///
 /// Cost: one evaluation takes two dense products, `n^2 k` and `n^2 d` multiplications, and `n^2` exponentials, in
-/// blocks of rows: memory is O(n d) and one block for each thread. For more than a few thousand rows set
-/// [`Nca::max_rows`].
+/// blocks of rows: memory is O(n d), one block for each thread, and at most 128 numbers for each row. For more than a
+/// few thousand rows set [`Nca::max_rows`].
 ///
 /// The order of the training rows does not matter: the result is the same to the last bit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@
 //!
 //! Both sum, over the rows, a loss of the row's probabilities. Cost of one evaluation for `n` rows: two products, `n^2 k`
 //! and `n^2 d` multiplications (the second fewer where few neighbours count), and `n^2` exponentials, in blocks of rows.
-//! Memory is O(n d) and one block for each thread.
+//! Memory is O(n d), one block for each thread, and at most 128 numbers for each row.
 
 use faer::Accum;
 use rayon::prelude::*;
@@ -34,14 +34,21 @@ pub(super) fn evaluate(
         return (f64::INFINITY, vec![0.0; components.data.len()]); // a wall for the line search
     }
     let mut weighted = Dense::zeros(n, d); // W X
-    let blocks = weighted.data.par_chunks_mut(BLOCK * d).enumerate();
-    let parts: Vec<Part> = blocks
-        .map(|(block, out)| {
-            let first = block * BLOCK;
-            let mut weights = probabilities(&embedded, &norms, first, out.len() / d);
-            let losses = weights.chunks_exact_mut(n).enumerate().map(|(r, row)| loss(first + r, row));
-            let loss: f64 = losses.sum();
-            Part { loss, degrees: apply(&weights, rows, out) }
+    let height = gradient::height(n, BLOCK);
+    let pieces = weighted.data.par_chunks_mut(height * d).enumerate();
+    let parts: Vec<Part> = pieces
+        .map(|(piece, out)| {
+            let mut part = Part { loss: 0.0, degrees: vec![0.0; n] };
+            let mut weights = vec![0.0; BLOCK.min(n) * n];
+            for (block, out) in out.chunks_mut(BLOCK * d).enumerate() {
+                let first = piece * height + block * BLOCK;
+                let weights = &mut weights[..out.len() / d * n];
+                probabilities(&embedded, &norms, first, weights);
+                let losses = weights.chunks_exact_mut(n).enumerate().map(|(r, row)| loss(first + r, row));
+                part.loss += losses.sum::<f64>();
+                apply(weights, rows, out, &mut part.degrees);
+            }
+            part
         })
         .collect();
     let total: f64 = parts.iter().map(|p| p.loss).sum();
@@ -49,22 +56,20 @@ pub(super) fn evaluate(
     (total, gradient::from_pair_weights(&components, rows, &degrees, weighted))
 }
 
-/// What one block of rows adds.
+/// What one piece of rows adds.
 struct Part {
     loss: f64,
     degrees: Vec<f64>,
 }
 
-/// `p_ij` of the `height` rows from `first` on, `[height, n]`.
-fn probabilities(embedded: &Dense, norms: &[f64], first: usize, height: usize) -> Vec<f64> {
+/// `p_ij` of the rows from `first` on, as many as fill `out`, `[height, n]`.
+fn probabilities(embedded: &Dense, norms: &[f64], first: usize, out: &mut [f64]) {
     let (n, k) = (embedded.rows, embedded.cols);
-    let mut out = vec![0.0; height * n];
-    let lhs = view(&embedded.data[first * k..(first + height) * k], k);
-    multiply(&mut out, Accum::Replace, -2.0, lhs, view(&embedded.data, k).transpose());
+    let lhs = view(&embedded.data[first * k..(first + out.len() / n) * k], k);
+    multiply(out, Accum::Replace, -2.0, lhs, view(&embedded.data, k).transpose());
     for (r, row) in out.chunks_exact_mut(n).enumerate() {
         softmax(first + r, row, norms);
     }
-    out
 }
 
 /// Turns `-2 z_i . z_j` into the probabilities of row `i`.
@@ -122,12 +127,11 @@ fn exp(x: f64) -> f64 {
 /// With fewer weights that are not 0 than one in this many, they are walked over one by one.
 const SPARSE: usize = 16;
 
-/// `out = W X` for a block of rows of `W`, `weights`, `[height, n]`; returns the sum of every column of the block.
-/// `out` is 0 before.
-fn apply(weights: &[f64], rows: &Dense, out: &mut [f64]) -> Vec<f64> {
+/// `out = W X` for a block of rows of `W`, `weights`, `[height, n]`, and the sum of every column of the block added to
+/// `degrees`. `out` is 0 before.
+fn apply(weights: &[f64], rows: &Dense, out: &mut [f64], degrees: &mut [f64]) {
     let (n, d) = (rows.rows, rows.cols);
     // The weights of a row add up to 0: the degree of a row comes from the columns alone.
-    let mut degrees = vec![0.0; n];
     for row in weights.chunks_exact(n) {
         degrees.iter_mut().zip(row).for_each(|(degree, w)| *degree += w);
     }
@@ -140,7 +144,6 @@ fn apply(weights: &[f64], rows: &Dense, out: &mut [f64]) -> Vec<f64> {
     } else {
         multiply(out, Accum::Replace, 1.0, view(weights, n), view(&rows.data, d));
     }
-    degrees
 }
 
 #[cfg(test)]
@@ -151,7 +154,8 @@ mod tests {
     fn probabilities_of_a_worked_example() {
         // Rows 0, 1, 3 on a line: squared distances 1, 9, 4.
         let rows = Dense { data: vec![0.0, 1.0, 3.0], rows: 3, cols: 1 };
-        let p = probabilities(&rows, &[0.0, 1.0, 9.0], 1, 1);
+        let mut p = [0.0; 3];
+        probabilities(&rows, &[0.0, 1.0, 9.0], 1, &mut p);
         let (a, b) = ((-1f64).exp(), (-4f64).exp());
         assert!(p.iter().zip([a / (a + b), 0.0, b / (a + b)]).all(|(p, e)| (p - e).abs() < 1e-15), "{p:?}");
     }
@@ -159,7 +163,8 @@ mod tests {
     #[test]
     fn rows_far_apart_have_their_nearest_neighbour_all_the_same() {
         let rows = Dense { data: vec![0.0, 1e3, 3e3], rows: 3, cols: 1 };
-        let p = probabilities(&rows, &[0.0, 1e6, 9e6], 0, 3);
+        let mut p = [0.0; 9];
+        probabilities(&rows, &[0.0, 1e6, 9e6], 0, &mut p);
         assert_eq!(p, [0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
     }
 
@@ -180,8 +185,10 @@ mod tests {
         let few: Vec<f64> = (0..2 * n).map(|i| if i % 19 == 0 { (i as f64).cos() } else { 0.0 }).collect();
         let many: Vec<f64> = few.iter().map(|w| w + 1e-30).collect(); // not 0, and too small to count
         let (mut a, mut b) = (vec![0.0; 2 * d], vec![0.0; 2 * d]);
-        let (few, many) = (apply(&few, &rows, &mut a), apply(&many, &rows, &mut b));
+        let (mut few_degrees, mut many_degrees) = (vec![0.0; n], vec![0.0; n]);
+        apply(&few, &rows, &mut a, &mut few_degrees);
+        apply(&many, &rows, &mut b, &mut many_degrees);
         assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-14), "{a:?} {b:?}");
-        assert!(few.iter().zip(&many).all(|(a, b)| (a - b).abs() < 1e-14));
+        assert!(few_degrees.iter().zip(&many_degrees).all(|(a, b)| (a - b).abs() < 1e-14));
     }
 }

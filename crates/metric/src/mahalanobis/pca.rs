@@ -64,6 +64,21 @@ impl Pca {
         Ok(Self(Parts { mean, components: directions.data, variances, total_variance, whiten: false }))
     }
 
+    /// Components that were fitted before: `mean` `[input_dim]`, orthonormal loadings `components`
+    /// `[output_dim, input_dim]` and the `variances` along them `[output_dim]`, as the methods of these names give them,
+    /// and the total variance of the fitted rows. Not whitened.
+    ///
+    /// # Errors
+    /// When a length does not fit, a value is not finite, or a variance is not above 0.
+    pub fn from_parts(
+        mean: Vec<f64>,
+        components: Vec<f64>,
+        variances: Vec<f64>,
+        total_variance: f64,
+    ) -> Result<Self, MahalanobisError> {
+        Self::try_from(Parts { mean, components, variances, total_variance, whiten: false })
+    }
+
     /// The same components, with every output scaled to unit variance.
     #[must_use]
     pub fn whitened(mut self) -> Self {
@@ -113,6 +128,16 @@ impl Pca {
     /// Variance along each component, decreasing, `[output_dim]`.
     pub fn explained_variance(&self) -> &[f64] {
         &self.0.variances
+    }
+
+    /// Variance of the fitted rows along all directions together.
+    pub fn total_variance(&self) -> f64 {
+        self.0.total_variance
+    }
+
+    /// Whether every output is scaled to unit variance.
+    pub fn is_whitened(&self) -> bool {
+        self.0.whiten
     }
 
     /// Each component's share of the total variance, `[output_dim]`, in 0 to 1.
@@ -287,6 +312,19 @@ mod tests {
             let variance: f64 = out.iter_rows().map(|r| f64::from(r[j]).powi(2)).sum::<f64>() / 49.0;
             assert!((variance - 1.0).abs() < 1e-4, "{variance}");
         }
+    }
+
+    #[test]
+    fn the_parts_make_the_same_transformation_again() {
+        let pca = Pca::fit(&cloud(30, 5), Keep::Count(3)).unwrap();
+        let parts =
+            |p: &Pca| (p.mean().to_vec(), p.components().to_vec(), p.explained_variance().to_vec(), p.total_variance());
+        let (mean, components, variances, total) = parts(&pca);
+        let again = Pca::from_parts(mean.clone(), components.clone(), variances.clone(), total).unwrap();
+        assert_eq!(again, pca);
+        assert_eq!(again.clone().whitened(), pca.whitened());
+        assert!(!again.is_whitened() && again.clone().whitened().is_whitened());
+        assert!(Pca::from_parts(mean, components[1..].to_vec(), variances, total).is_err());
     }
 
     #[test]

@@ -3,15 +3,15 @@
 //! Shi, Bellet and Sha, "Sparse compositional metric learning", AAAI 2014.
 
 use nearfar_core::matrix::Matrix;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::bases::{local_discriminants, triplet_discriminants};
+use super::composition::Composition;
 use super::data::{Training, check_rows, check_tuples, differences, distinct_rows, to_dense};
-use super::dual_averaging::DualAveraging;
 use super::knn::knn_triplets;
-use super::linalg::{Dense, product_transposed, squared_distance, transposed_product};
+use super::lbfgs::{Stop, minimize};
+use super::linalg::Dense;
+use super::lmnn::check_stop;
 use super::{Fitted, Learner, Mahalanobis, MahalanobisError};
 use crate::weak::Triplets;
 
@@ -27,13 +27,18 @@ use crate::weak::Triplets;
 /// there are classes, discriminants of drawn sets of triplets when there are only triplets. So there are as many
 /// unknowns as directions, whatever the number of features.
 ///
-/// **Solver.** Stochastic dual averaging over small batches of triplets. The objective over all triplets is computed
-/// every [`Scml::check_every`] iterations, and the best weights seen then are returned.
+/// **Solver.** Limited-memory BFGS over the roots of the weights, on all triplets, from equal weights at the best
+/// scale. The problem is convex, and the search ends at its minimum. The paper, and metric-learn, take 10,000
+/// stochastic steps of dual averaging whose first is 200 units long whatever the features' scale: on the Iris data
+/// (triplets of [`knn_triplets`], 3 and 10 neighbours) metric-learn ends at a mean hinge of 0.23 to 0.44 over ten
+/// seeds, the Euclidean distance has 0.19, and the minimum is 0.041. The settings of that solver (`gamma`, the size of
+/// a batch, the looks at the objective) are gone with it.
 ///
-/// metric-learn ignores `gamma` in its form for classes, takes rows for columns of eigenvectors in its directions from
-/// triplets, and squares the matrix whose sign should tell good directions from bad ones. None of this is here.
+/// metric-learn's directions from triplets take rows for columns of eigenvectors, and the sign that should tell good
+/// directions from bad ones is lost in a square. None of this is here.
 ///
-/// Memory: `n` times the directions, in double precision.
+/// Cost of one iteration: O(d) for each triplet, O(d^2) for each row and each direction. Memory: O(n d), the triplets
+/// and the directions.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Scml {
@@ -41,35 +46,22 @@ pub struct Scml {
     pub bases: Option<usize>,
     /// Weight of the penalty, not negative. Default 1e-5, as in metric-learn.
     pub beta: f64,
-    /// Divides the steps, greater than 0. Default 5e-3, as in metric-learn.
-    pub gamma: f64,
-    /// Iterations, at least [`Scml::check_every`]. Default 10,000, as in metric-learn.
-    pub iterations: usize,
-    /// Triplets of an iteration, at least 1. Default 10, as in metric-learn.
-    pub batch: usize,
-    /// Iterations from one look at the objective to the next, at least 1. Default 500, as in metric-learn.
-    pub check_every: usize,
+    /// Iterations at most. Default 1000; a few dozen are usual.
+    pub max_iterations: usize,
+    /// Ends when the objective fell by less than this share over five iterations. Default 1e-3, as
+    /// [`Lmnn`](super::Lmnn).
+    pub tolerance: f64,
     /// Nearest rows of the own class in the triplets that [`Learner::fit`] makes. Default 3, as in metric-learn.
     pub genuine: usize,
     /// Nearest rows of other classes in them. Default 10, as in metric-learn.
     pub impostors: usize,
-    /// Seed of regions and batches. Default 0.
+    /// Seed of the regions and of the drawn sets of triplets. Default 0.
     pub seed: u64,
 }
 
 impl Default for Scml {
     fn default() -> Self {
-        Self {
-            bases: None,
-            beta: 1e-5,
-            gamma: 5e-3,
-            iterations: 10_000,
-            batch: 10,
-            check_every: 500,
-            genuine: 3,
-            impostors: 10,
-            seed: 0,
-        }
+        Self { bases: None, beta: 1e-5, max_iterations: 1000, tolerance: 1e-3, genuine: 3, impostors: 10, seed: 0 }
     }
 }
 
@@ -94,7 +86,7 @@ impl Learner for Scml {
 impl Scml {
     /// Learns from triplets of rows of `x`, `[n, d]`, over discriminants of drawn sets of them.
     ///
-    /// [`Fitted::objective`] is the objective over all triplets at every look; it need not fall.
+    /// [`Fitted::objective`] holds the objective over all triplets, which falls.
     ///
     /// # Errors
     /// On settings outside their ranges, values that are not finite, triplets that name rows that do not exist, no
@@ -134,52 +126,30 @@ impl Scml {
         let mut rows = to_dense(x, &order);
         let mean = rows.column_means();
         rows.subtract_from_rows(&mean);
-        let mut averaging = DualAveraging::new(product_transposed(&rows, bases), self.beta, self.gamma);
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        let mut objective = Vec::with_capacity(self.iterations / self.check_every);
-        let mut best: Option<(f64, Dense)> = None;
-        for iteration in 1..=self.iterations {
-            let batch = (0..self.batch).map(|_| triplets[rng.random_range(0..triplets.len())]);
-            averaging.step(batch, self.batch);
-            if !iteration.is_multiple_of(self.check_every) {
-                continue;
-            }
-            let components = components_of(bases, &averaging.weights);
-            let value = mean_hinge(&rows, triplets, &components) + self.beta * averaging.weights.iter().sum::<f64>();
-            if !value.is_finite() {
-                return Err(MahalanobisError::Overflow { what: "the objective of SCML" });
-            }
-            objective.push(value);
-            if components.rows > 0 && best.as_ref().is_none_or(|(least, _)| value < *least) {
-                best = Some((value, components));
-            }
+        let composition = Composition::new(&rows, triplets, bases, self.beta);
+        let stop = Stop { min_iterations: 0, max_iterations: self.max_iterations, tolerance: self.tolerance };
+        let found = minimize(composition.start()?, stop, |roots| composition.evaluate(roots));
+        if found.trace.iter().any(|v| !v.is_finite()) {
+            return Err(MahalanobisError::Overflow { what: "the objective of SCML" });
         }
-        let (_, components) = best.ok_or(MahalanobisError::ContradictoryTriplets)?;
-        let rows_used = distinct_rows(x, triplets.iter().flatten().copied()).rows;
-        let model = if components.rows <= x.cols() {
-            Mahalanobis::new(components.data, x.cols())?
+        let weights: Vec<f64> = found.point.iter().map(|u| u * u).collect();
+        let model = if bases.rows <= x.cols() {
+            Mahalanobis::new(components_of(bases, &weights).data, x.cols())?
         } else {
-            Mahalanobis::from_matrix(&transposed_product(&components, &components).data, x.cols())?
+            Mahalanobis::from_matrix(&composition.matrix(&weights).data, x.cols())?
         };
-        // All iterations are run: nothing says when a stochastic search has arrived.
-        Ok(Fitted { model, iterations: self.iterations, objective, converged: true, rows_used })
+        let (iterations, converged) = (found.trace.len() - 1, found.converged);
+        let rows_used = distinct_rows(x, triplets.iter().flatten().copied()).rows;
+        Ok(Fitted { model, iterations, objective: found.trace, converged, rows_used })
     }
 
     fn check(&self) -> Result<(), MahalanobisError> {
-        let counts = [("bases", self.bases.unwrap_or(1)), ("batch", self.batch), ("check_every", self.check_every)];
-        for (name, value) in counts {
-            if value == 0 {
-                return Err(MahalanobisError::setting(name, value, "at least 1"));
-            }
-        }
-        if self.iterations < self.check_every {
-            return Err(MahalanobisError::setting("iterations", self.iterations, "at least `check_every`"));
+        check_stop(self.max_iterations, self.tolerance)?;
+        if self.bases == Some(0) {
+            return Err(MahalanobisError::setting("bases", 0, "at least 1"));
         }
         if !(self.beta >= 0.0 && self.beta.is_finite()) {
             return Err(MahalanobisError::setting("beta", self.beta, "finite and not negative"));
-        }
-        if !(self.gamma > 0.0 && self.gamma.is_finite()) {
-            return Err(MahalanobisError::setting("gamma", self.gamma, "finite and greater than 0"));
         }
         Ok(())
     }
@@ -190,18 +160,6 @@ fn components_of(bases: &Dense, weights: &[f64]) -> Dense {
     let active = bases.data.chunks_exact(bases.cols).zip(weights).filter(|&(_, &w)| w > 0.0);
     let data: Vec<f64> = active.flat_map(|(basis, w)| basis.iter().map(move |b| b * w.sqrt())).collect();
     Dense { rows: data.len() / bases.cols, cols: bases.cols, data }
-}
-
-/// Mean over `triplets` of `[1 + |L(x_a - x_b)|^2 - |L(x_a - x_c)|^2]_+`.
-fn mean_hinge(rows: &Dense, triplets: &[[usize; 3]], components: &Dense) -> f64 {
-    if components.rows == 0 {
-        return 1.0;
-    }
-    let z = product_transposed(rows, components);
-    let hinge = |&[a, b, c]: &[usize; 3]| {
-        (1.0 + squared_distance(z.row(a), z.row(b)) - squared_distance(z.row(a), z.row(c))).max(0.0)
-    };
-    triplets.iter().map(hinge).sum::<f64>() / triplets.len() as f64
 }
 
 #[cfg(test)]
@@ -220,26 +178,22 @@ mod tests {
     }
 
     #[test]
-    fn the_objective_of_a_worked_example() {
-        // L = [[2]]: 1 + 4 - 36 < 0 and 1 + 36 - 4 = 33.
-        let rows = Dense { data: vec![0.0, 1.0, 3.0], rows: 3, cols: 1 };
-        let components = components_of(&Dense { data: vec![1.0, 7.0], rows: 2, cols: 1 }, &[4.0, 0.0]);
-        assert_eq!(components.data, [2.0]);
-        assert_eq!(mean_hinge(&rows, &[[0, 1, 2], [0, 2, 1]], &components), 16.5);
-        assert_eq!(mean_hinge(&rows, &[[0, 1, 2]], &components_of(&components, &[0.0])), 1.0);
+    fn directions_without_weight_are_left_out() {
+        let bases = Dense { data: vec![1.0, 7.0], rows: 2, cols: 1 };
+        assert_eq!(components_of(&bases, &[4.0, 0.0]).data, [2.0]);
     }
 
     #[test]
-    fn classes_move_apart_and_the_metric_is_sparse() {
+    fn classes_move_apart() {
         let (x, labels) = noisy();
-        let fitted = Scml { iterations: 2000, ..Scml::default() }.fit(&x, &labels).unwrap();
+        let fitted = Scml::default().fit(&x, &labels).unwrap();
         let matrix = fitted.model.matrix();
         assert!(matrix[4] > 5.0 * matrix[0].max(matrix[8]), "{matrix:?}");
-        assert_eq!((fitted.objective.len(), fitted.iterations), (4, 2000));
+        assert!(fitted.converged && fitted.iterations == fitted.objective.len() - 1);
+        assert!(fitted.objective.windows(2).all(|w| w[1] <= w[0]), "{:?}", fitted.objective);
         // The mean hinge of the Euclidean distance is 0.68.
-        assert!(fitted.objective.iter().any(|&v| v < 0.2), "{:?}", fitted.objective);
-        let repeated = Scml { iterations: 2000, ..Scml::default() }.fit(&x, &labels).unwrap();
-        assert_eq!(fitted, repeated);
+        assert!(fitted.objective.last().is_some_and(|&v| v < 0.1), "{:?}", fitted.objective);
+        assert_eq!(fitted, Scml::default().fit(&x, &labels).unwrap());
     }
 
     #[test]
@@ -247,19 +201,30 @@ mod tests {
         let (x, labels) = noisy();
         let known: Vec<Option<usize>> = labels.iter().copied().map(Some).collect();
         let triplets = knn_triplets(&x, &known, 2, 5).unwrap();
-        let fitted = Scml { iterations: 2000, ..Scml::default() }.fit_triplets(&x, &triplets).unwrap();
-        let matrix = fitted.model.matrix();
+        let matrix = Scml::default().fit_triplets(&x, &triplets).unwrap().model.matrix();
         assert!(matrix[4] > 3.0 * matrix[0].max(matrix[8]), "{matrix:?}");
         // The one direction that matters, given.
-        let given = Scml { iterations: 500, ..Scml::default() }.fit_bases(&x, &triplets, &[0.0, 1.0, 0.0]).unwrap();
+        let given = Scml::default().fit_bases(&x, &triplets, &[0.0, 1.0, 0.0]).unwrap();
         assert_eq!(given.model.output_dim(), 1);
         assert!(given.model.components()[1] > 0.0);
+    }
+
+    /// One direction and two triplets of rows 0, 1, 3 and 0: hinges `[1 - 8 w]_+` and `[1 - 9 w]_+`, so the minimum is
+    /// at `w = 1 / 8` for a small penalty, and at `1 / 9` where the penalty outweighs the slope behind it.
+    #[test]
+    fn the_minimum_of_a_worked_example() {
+        let x = Matrix::new(vec![0.0, 1.0, 3.0, 0.0], 4, 1).unwrap();
+        let triplets = Triplets(vec![[0, 1, 2], [0, 3, 2]]);
+        for (beta, weight) in [(1e-3, 1.0 / 8.0), (5.0, 1.0 / 9.0)] {
+            let fitted = Scml { beta, ..Scml::default() }.fit_bases(&x, &triplets, &[1.0]).unwrap();
+            assert!((fitted.model.matrix()[0] - weight).abs() < 1e-4 * weight, "{:?}", fitted.model);
+        }
     }
 
     #[test]
     fn refuses_what_it_cannot_learn_from() {
         let (x, labels) = noisy();
-        let learner = Scml { iterations: 500, ..Scml::default() };
+        let learner = Scml::default();
         let error = learner.fit_triplets(&x, &Triplets(vec![])).unwrap_err();
         assert_eq!(error, MahalanobisError::NoTuples { kind: "triplet" });
         let error = learner.fit_triplets(&x, &Triplets(vec![[0, 1, 60]])).unwrap_err();
@@ -269,10 +234,9 @@ mod tests {
         assert_eq!(error, MahalanobisError::ContradictoryTriplets);
         let bad = [
             (Scml { bases: Some(0), ..learner }, "bases"),
-            (Scml { batch: 0, ..learner }, "batch"),
-            (Scml { iterations: 10, ..learner }, "iterations"),
+            (Scml { max_iterations: 0, ..learner }, "max_iterations"),
+            (Scml { tolerance: -1.0, ..learner }, "tolerance"),
             (Scml { beta: -1.0, ..learner }, "beta"),
-            (Scml { gamma: 0.0, ..learner }, "gamma"),
         ];
         for (learner, name) in bad {
             let error = learner.fit(&x, &labels).unwrap_err();

@@ -1,5 +1,7 @@
-use super::repeated_labels;
-use super::triplet::{Mining, mined_objective};
+use super::{
+    Attempt, check_sampling, repeated_labels,
+    triplet::{Mining, mined},
+};
 use crate::{
     Distance, MetricError,
     losses::{PairLoss, TripletMargin},
@@ -10,7 +12,7 @@ use burn::{
 };
 use nearfar_core::{
     encoder::Encoder,
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling, forward_views},
+    train::{Batch, BatchError, Method, Needs, NoMemory, Objective, Progress, Sampling, forward_views},
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +44,8 @@ pub struct DeepMahalanobis {
     pub penalty: f64,
     /// Images of a class in a batch, at least 2; 4 in Hermans et al.
     pub images_per_class: usize,
+    /// How batches are drawn, in place of `images_per_class` images of as many classes as fit.
+    pub sampling: Option<Sampling>,
 }
 
 impl Default for DeepMahalanobis {
@@ -51,6 +55,7 @@ impl Default for DeepMahalanobis {
             mining: Mining::default(),
             penalty: 1e-3,
             images_per_class: 4,
+            sampling: None,
         }
     }
 }
@@ -65,7 +70,17 @@ impl DeepMahalanobis {
         MetricError::check(m >= 2, "images_per_class", "at least 2", m as f64)?;
         let penalty = self.penalty;
         MetricError::check(penalty >= 0.0 && penalty.is_finite(), "penalty", "finite and not negative", penalty)?;
+        check_sampling(self.sampling.as_ref())?;
         self.loss.validate()
+    }
+
+    fn attempt(&self, model: &MahalanobisEmbedder, batch: &Batch) -> Attempt {
+        let map = model.metric.val(); // [features, features]
+        let features = forward_views(&batch.views, |x| model.encoder.forward(x)); // [n, features]
+        let embedding = features.matmul(map.clone()); // [n, features]
+        let Attempt { embedding, loss } = mined(embedding, &repeated_labels(batch), DISTANCE, self.mining, &self.loss);
+        let penalty = away_from_identity(map).mul_scalar(self.penalty);
+        Attempt { embedding, loss: loss.map(|loss| loss + penalty) }
     }
 }
 
@@ -86,7 +101,8 @@ impl Method for DeepMahalanobis {
     }
 
     fn needs(&self) -> Needs {
-        Needs { views: 1, labels: true, sampling: Sampling::PerClass { images: self.images_per_class } }
+        let per_class = Sampling::PerClass { images: self.images_per_class };
+        Needs { views: 1, labels: true, sampling: self.sampling.clone().unwrap_or(per_class) }
     }
 
     fn build(&self, encoder: Encoder, features: usize, _: u64, device: &Device) -> (MahalanobisEmbedder, NoMemory) {
@@ -95,11 +111,17 @@ impl Method for DeepMahalanobis {
     }
 
     fn objective(&self, model: &MahalanobisEmbedder, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        let map = model.metric.val(); // [features, features]
-        let features = forward_views(&batch.views, |x| model.encoder.forward(x)); // [n, features]
-        let embedding = features.matmul(map.clone()); // [n, features]
-        let mined = mined_objective(embedding, &repeated_labels(batch), DISTANCE, self.mining, &self.loss);
-        Objective { loss: mined.loss + away_from_identity(map).mul_scalar(self.penalty), embedding: mined.embedding }
+        self.attempt(model, batch).unchecked()
+    }
+
+    fn try_objective(
+        &self,
+        model: &MahalanobisEmbedder,
+        _: &mut NoMemory,
+        batch: &Batch,
+        _: Progress,
+    ) -> Result<Objective, BatchError> {
+        self.attempt(model, batch).checked()
     }
 
     fn encoder<'a>(&self, model: &'a MahalanobisEmbedder) -> &'a Encoder {

@@ -1,13 +1,10 @@
 use super::{
-    repeated_labels,
+    Attempt, LossMemory, check_sampling, repeated_labels,
     table::{LossKind, LossSettings, MinerSettings},
 };
 use crate::{
-    Distance, MetricError, Pairwise,
-    losses::{
-        MultiSimilarity,
-        class::{self, ClassHead},
-    },
+    Distance, MetricError, Pairwise, Tuples,
+    losses::{ManifoldHead, MultiSimilarity, PairLoss, class::ClassHead},
 };
 use burn::{
     module::Module,
@@ -15,7 +12,7 @@ use burn::{
 };
 use nearfar_core::{
     encoder::Encoder,
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling, forward_views},
+    train::{Batch, BatchError, Method, Needs, Objective, Progress, Sampling, forward_views},
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +34,8 @@ pub struct LossTraining {
     /// Images of a class in a batch, at least 2. Without it 4, except for losses with class weights and no miner: their
     /// batches are shuffled.
     pub images_per_class: Option<usize>,
+    /// How batches are drawn, in place of `images_per_class`.
+    pub sampling: Option<Sampling>,
 }
 
 impl Default for LossTraining {
@@ -48,35 +47,34 @@ impl Default for LossTraining {
 impl LossTraining {
     /// With this loss on its own distance, without a miner.
     pub fn new(loss: LossSettings) -> Self {
-        Self { loss, miner: None, distance: None, images_per_class: None }
+        Self { loss, miner: None, distance: None, images_per_class: None, sampling: None }
     }
 
-    /// Checks every setting's range.
+    /// Checks every setting's range, and that loss, distance, miner, reducer and sampling go together.
     ///
     /// # Errors
-    /// Names the first setting that is out of range.
+    /// Names the first setting that is out of range, or what does not go with what, and what to take.
     pub fn validate(&self) -> Result<(), MetricError> {
         if let Some(m) = self.images_per_class {
             MetricError::check(m >= 2, "images_per_class", "at least 2", m as f64)?;
+            if self.sampling.is_some() {
+                return Err(MetricError::Settings(
+                    "`sampling` takes the place of `images_per_class`: give one of them",
+                ));
+            }
         }
-        if let Some(distance) = &self.distance {
-            distance.validate()?;
-        }
-        if let Some(miner) = &self.miner {
-            miner.miner().validate()?;
-        }
-        self.loss.validate()
+        check_sampling(self.sampling.as_ref())?;
+        self.loss.check(self.distance, self.miner.as_ref().map(MinerSettings::miner))
     }
 
     /// The method for data of so many classes.
     ///
     /// # Errors
-    /// When a setting is out of range, there are fewer than two classes, or the reducer does not suit the loss.
+    /// As [`LossTraining::validate`], and when a loss with class weights or proxies has fewer than two classes, or the
+    /// reducer weighs more or fewer classes.
     pub fn method(self, classes: usize) -> Result<LossMethod, MetricError> {
         self.validate()?;
-        if let LossKind::Class(loss) = self.loss.kind() {
-            class::check(&*loss, classes)?;
-        }
+        self.loss.check_classes(classes)?;
         Ok(LossMethod { training: self, classes })
     }
 }
@@ -88,17 +86,23 @@ pub struct LossMethod {
     classes: usize,
 }
 
-/// An encoder and, where the loss has them, class weights.
+/// An encoder and, where the loss has them, class weights or proxies.
 #[derive(Module, Debug)]
 pub struct LossModel {
     encoder: Encoder,
     head: Option<ClassHead>,
+    manifold: Option<ManifoldHead>,
 }
 
 impl LossModel {
     /// The class weights, if the loss has any.
     pub fn head(&self) -> Option<&ClassHead> {
         self.head.as_ref()
+    }
+
+    /// The proxies of the manifold loss.
+    pub fn manifold(&self) -> Option<&ManifoldHead> {
+        self.manifold.as_ref()
     }
 }
 
@@ -108,73 +112,132 @@ impl LossMethod {
         &self.training
     }
 
-    /// The loss `[1]` of embeddings `[n, d]`.
+    fn attempt(&self, model: &LossModel, memory: &mut LossMemory, batch: &Batch, progress: Progress) -> Attempt {
+        let embedding = forward_views(&batch.views, |x| model.encoder.forward(x)); // [views * n, d]
+        // What a miner draws depends on the run and on the step.
+        let draw = progress.seed.rotate_left(32) ^ progress.step as u64;
+        let loss = self.value(model, memory, embedding.clone(), batch, draw);
+        Attempt { embedding, loss }
+    }
+
+    /// The loss `[1]` of embeddings `[views * n, d]`.
     fn value(
         &self,
-        head: Option<&ClassHead>,
+        model: &LossModel,
+        memory: &mut LossMemory,
         x: Tensor<2>,
-        labels: &[usize],
+        batch: &Batch,
         draw: u64,
     ) -> Result<Tensor<1>, MetricError> {
         let LossTraining { loss, miner, distance, .. } = &self.training;
-        match (head, loss.kind()) {
-            (Some(head), _) => match miner {
-                None => head.forward(x, labels),
-                Some(miner) => {
-                    let distance = distance.unwrap_or_default();
-                    let on = Pairwise::new(distance, x.clone().detach(), labels, None)?;
-                    head.forward_mined(x, labels, &miner.miner().mine_at(&on, draw)?)
-                }
-            },
-            (None, LossKind::Pair(loss)) => {
-                let distance = distance.unwrap_or_else(|| loss.default_distance());
-                let on = Pairwise::new(distance, x, labels, None)?;
-                let tuples = miner.as_ref().map(|miner| miner.miner().mine_at(&on, draw)).transpose()?;
-                loss.forward(&on, tuples.as_ref())
-            }
-            (None, LossKind::Class(_)) => Err(MetricError::Settings("a loss with class weights came without them")),
+        let distance = loss.distance(*distance);
+        if let LossKind::Views(loss) = loss.kind() {
+            return between_views(loss, distance, &x.chunk(batch.views.len(), 0));
+        }
+        let labels = repeated_labels(batch);
+        if let Some(manifold) = &model.manifold {
+            return manifold.forward(x, &labels);
+        }
+        let mine = |on: &Pairwise| miner.as_ref().map(|miner| miner.miner().mine_at(on, draw)).transpose();
+        if let Some(head) = &model.head {
+            let mined = match miner {
+                None => None,
+                Some(_) => mine(&Pairwise::new(distance, x.clone().detach(), &labels, None)?)?,
+            };
+            return match mined {
+                None => head.forward(x, &labels),
+                Some(tuples) => head.forward_mined(x, &labels, &tuples),
+            };
+        }
+        let on = Pairwise::new(distance, x, &labels, None)?;
+        over_tuples(loss, &on, mine(&on)?.as_ref(), memory)
+    }
+}
+
+/// A loss without weights of its own over `tuples`, or over every tuple of the batch.
+pub(super) fn over_tuples(
+    loss: &LossSettings,
+    on: &Pairwise,
+    tuples: Option<&Tuples>,
+    memory: &mut LossMemory,
+) -> Result<Tensor<1>, MetricError> {
+    match loss.kind() {
+        LossKind::Pair(loss) | LossKind::Views(loss) => loss.forward(on, tuples),
+        LossKind::Gaps(loss) => {
+            let mut histogram = memory.gaps()?;
+            let value = loss.forward(on, tuples, &mut histogram)?;
+            memory.keep(&histogram);
+            Ok(value)
+        }
+        LossKind::Class(_) | LossKind::Manifold(_) => {
+            Err(MetricError::Settings("a loss with trained weights came without them"))
         }
     }
 }
 
+/// The mean loss `[1]` of every view `[n, d]` as anchors against every other one: an image's other view is what it
+/// belongs with, the views of all other images are what it does not.
+fn between_views(loss: &dyn PairLoss, distance: Distance, views: &[Tensor<2>]) -> Result<Tensor<1>, MetricError> {
+    let items: Vec<usize> = (0..views.first().map_or(0, |view| view.dims()[0])).collect();
+    let mut losses = Vec::new();
+    for (a, anchors) in views.iter().enumerate() {
+        for (_, others) in views.iter().enumerate().filter(|(b, _)| *b != a) {
+            let on = Pairwise::in_memory(distance, anchors.clone(), &items, others.clone(), &items)?;
+            losses.push(loss.forward(&on, None)?);
+        }
+    }
+    MetricError::check(!losses.is_empty(), "views", "at least 2", views.len() as f64)?;
+    Ok(Tensor::cat(losses, 0).mean())
+}
+
 impl Method for LossMethod {
     type Model = LossModel;
-    type Memory = NoMemory;
+    type Memory = LossMemory;
 
     fn name(&self) -> &'static str {
         self.training.loss.name()
     }
 
     fn needs(&self) -> Needs {
-        let tuples = matches!(self.training.loss.kind(), LossKind::Pair(_)) || self.training.miner.is_some();
-        let sampling = match self.training.images_per_class {
-            Some(images) => Sampling::PerClass { images },
+        let LossTraining { loss, miner, images_per_class, sampling, .. } = &self.training;
+        let tuples = matches!(loss.kind(), LossKind::Pair(_) | LossKind::Gaps(_)) || miner.is_some();
+        let own = match images_per_class {
+            Some(images) => Sampling::PerClass { images: *images },
             None if tuples => Sampling::PerClass { images: IMAGES_PER_CLASS },
             None => Sampling::Shuffled,
         };
-        Needs { views: 1, labels: true, sampling }
+        let labels = loss.uses_labels();
+        Needs { views: if labels { 1 } else { 2 }, labels, sampling: sampling.clone().unwrap_or(own) }
     }
 
-    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (LossModel, NoMemory) {
-        let head = match self.training.loss.kind() {
-            LossKind::Pair(_) => None,
+    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (LossModel, LossMemory) {
+        let (mut head, mut manifold) = (None, None);
+        match self.training.loss.kind() {
             LossKind::Class(loss) => {
-                let head = ClassHead::new(loss, self.classes, features, seed, device);
-                Some(head.expect("loss and classes are checked, and an encoder has features"))
+                let new = ClassHead::new(loss, self.classes, features, seed, device);
+                head = Some(new.expect("loss and classes are checked, and an encoder has features"));
             }
-        };
-        (LossModel { encoder, head }, NoMemory::new())
+            LossKind::Manifold(loss) => {
+                let new = loss.with_classes(self.classes).init(features, seed, device);
+                manifold = Some(new.expect("loss and classes are checked, and an encoder has features"));
+            }
+            LossKind::Pair(_) | LossKind::Views(_) | LossKind::Gaps(_) => {}
+        }
+        (LossModel { encoder, head, manifold }, LossMemory::new(&self.training.loss, device))
     }
 
-    fn objective(&self, model: &LossModel, _: &mut NoMemory, batch: &Batch, progress: Progress) -> Objective {
-        let embedding = forward_views(&batch.views, |x| model.encoder.forward(x)); // [n, d]
-        // What a miner draws depends on the run and on the step.
-        let draw = progress.seed.rotate_left(32) ^ progress.step as u64;
-        let loss = self.value(model.head(), embedding.clone(), &repeated_labels(batch), draw);
-        // What settings cannot rule out (a failing device, a loss on a distance that it is not defined for, a label
-        // beyond the classes) has no other way out: a loss that is no number stops the run and names the step.
-        let loss = loss.unwrap_or_else(|_| embedding.clone().sum().mul_scalar(f32::NAN));
-        Objective { loss, embedding }
+    fn objective(&self, model: &LossModel, memory: &mut LossMemory, batch: &Batch, at: Progress) -> Objective {
+        self.attempt(model, memory, batch, at).unchecked()
+    }
+
+    fn try_objective(
+        &self,
+        model: &LossModel,
+        memory: &mut LossMemory,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
+        self.attempt(model, memory, batch, at).checked()
     }
 
     fn encoder<'a>(&self, model: &'a LossModel) -> &'a Encoder {

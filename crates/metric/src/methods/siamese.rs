@@ -1,12 +1,12 @@
-use super::{Embedder, repeated_labels, tuple_objective};
+use super::{Attempt, Embedder, check_sampling, repeated_labels};
 use crate::{
-    Distance, MetricError,
+    Distance, MetricError, Pairwise,
     losses::{Contrastive, PairLoss},
 };
 use burn::tensor::Device;
 use nearfar_core::{
     encoder::Encoder,
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling},
+    train::{Batch, BatchError, Method, Needs, NoMemory, Objective, Progress, Sampling},
 };
 use serde::{Deserialize, Serialize};
 
@@ -24,11 +24,13 @@ pub struct Siamese {
     pub distance: Distance,
     /// Images of a class in a batch, at least 2.
     pub images_per_class: usize,
+    /// How batches are drawn, in place of `images_per_class` images of as many classes as fit.
+    pub sampling: Option<Sampling>,
 }
 
 impl Default for Siamese {
     fn default() -> Self {
-        Self { loss: Contrastive::default(), distance: Distance::default(), images_per_class: 4 }
+        Self { loss: Contrastive::default(), distance: Distance::default(), images_per_class: 4, sampling: None }
     }
 }
 
@@ -40,7 +42,14 @@ impl Siamese {
     pub fn validate(&self) -> Result<(), MetricError> {
         let m = self.images_per_class;
         MetricError::check(m >= 2, "images_per_class", "at least 2", m as f64)?;
+        check_sampling(self.sampling.as_ref())?;
+        self.distance.validate()?;
         self.loss.validate()
+    }
+
+    fn attempt(&self, model: &Embedder, batch: &Batch) -> Attempt {
+        let loss = |pairwise: &Pairwise| self.loss.forward(pairwise, None);
+        Attempt::over_tuples(model.embed(batch), &repeated_labels(batch), self.distance, loss)
     }
 }
 
@@ -53,7 +62,8 @@ impl Method for Siamese {
     }
 
     fn needs(&self) -> Needs {
-        Needs { views: 1, labels: true, sampling: Sampling::PerClass { images: self.images_per_class } }
+        let per_class = Sampling::PerClass { images: self.images_per_class };
+        Needs { views: 1, labels: true, sampling: self.sampling.clone().unwrap_or(per_class) }
     }
 
     fn build(&self, encoder: Encoder, _: usize, seed: u64, device: &Device) -> (Embedder, NoMemory) {
@@ -61,7 +71,17 @@ impl Method for Siamese {
     }
 
     fn objective(&self, model: &Embedder, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        tuple_objective(model.embed(batch), &repeated_labels(batch), self.distance, |p| self.loss.forward(p, None))
+        self.attempt(model, batch).unchecked()
+    }
+
+    fn try_objective(
+        &self,
+        model: &Embedder,
+        _: &mut NoMemory,
+        batch: &Batch,
+        _: Progress,
+    ) -> Result<Objective, BatchError> {
+        self.attempt(model, batch).checked()
     }
 
     fn encoder<'a>(&self, model: &'a Embedder) -> &'a Encoder {

@@ -1,13 +1,13 @@
-use super::{Embedder, repeated_labels, tuple_objective};
+use super::{Attempt, Embedder, repeated_labels};
 use crate::{
-    MetricError,
+    MetricError, Pairwise,
     losses::{PairLoss, SupCon},
 };
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling},
+    train::{Batch, BatchError, Embedded, Method, Needs, NoMemory, Objective, Progress, Sampling, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,16 @@ impl SupConMethod {
         }
         self.loss.validate()
     }
+
+    fn attempt(&self, model: &Embedder, batch: &Batch) -> Attempt {
+        self.compared(model.embed(batch), &repeated_labels(batch))
+    }
+
+    /// The loss of embeddings `[views n, d]`.
+    fn compared(&self, embedding: Tensor<2>, labels: &[usize]) -> Attempt {
+        let loss = |pairwise: &Pairwise| self.loss.forward(pairwise, None);
+        Attempt::over_tuples(embedding, labels, self.loss.default_distance(), loss)
+    }
 }
 
 impl Method for SupConMethod {
@@ -65,11 +75,36 @@ impl Method for SupConMethod {
     }
 
     fn objective(&self, model: &Embedder, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        let distance = self.loss.default_distance();
-        tuple_objective(model.embed(batch), &repeated_labels(batch), distance, |p| self.loss.forward(p, None))
+        self.attempt(model, batch).unchecked()
+    }
+
+    fn try_objective(
+        &self,
+        model: &Embedder,
+        _: &mut NoMemory,
+        batch: &Batch,
+        _: Progress,
+    ) -> Result<Objective, BatchError> {
+        self.attempt(model, batch).checked()
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Embedder, NoMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a Embedder) -> &'a Encoder {
         &model.encoder
+    }
+}
+
+impl Staged<Embedder, NoMemory> for SupConMethod {
+    fn embed(&self, model: &Embedder, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        model.embed_views(views)
+    }
+
+    fn loss(&self, _: &Embedder, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+        let z = Tensor::cat(batch.outputs.clone(), 0); // [views n, d]
+        let labels = batch.labels.repeat(batch.outputs.len());
+        self.compared(z, &labels).unchecked().loss
     }
 }

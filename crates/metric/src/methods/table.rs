@@ -1,11 +1,12 @@
 //! The losses and miners that can be asked for by name, one line each.
 
+use super::ClassManifold;
 use crate::{
     MetricError,
     losses::{
-        Angular, Circle, Contrastive, FastAp, GeneralizedLiftedStructure, Histogram, IntraPairVariance,
-        LiftedStructure, Margin, MultiSimilarity, NPairs, NcaLoss, NtXent, PairLoss, Pnp, RankedList, SnrContrastive,
-        ThresholdConsistentMargin, TripletMargin, TupletMargin,
+        Angular, Circle, Contrastive, DynamicSoftMargin, FastAp, GeneralizedLiftedStructure, Histogram, Instance,
+        IntraPairVariance, LiftedStructure, Margin, MultiSimilarity, NPairs, NcaLoss, NtXent, PairLoss, Pnp,
+        RankedList, SnrContrastive, ThresholdConsistentMargin, TripletMargin, TupletMargin,
         class::{
             ArcFace, ClassLoss, CosFace, LargeMarginSoftmax, NormalizedSoftmax, P2sGrad, ProxyAnchor, ProxyNca,
             SoftTriple, SphereFace, SubCenterArcFace,
@@ -27,12 +28,19 @@ pub enum LossKind<'a> {
     Pair(&'a dyn PairLoss),
     /// With trained class weights.
     Class(Arc<dyn ClassLoss>),
+    /// One view of each image with the views of all: without labels.
+    Views(&'a dyn PairLoss),
+    /// With each other, and triplets with those of earlier batches.
+    Gaps(&'a DynamicSoftMargin),
+    /// With trained proxies, one a class, on a graph of both.
+    Manifold(&'a ClassManifold),
 }
 
 macro_rules! losses {
     (
         pair { $($pair:ident($pair_settings:ty) = $pair_name:literal, $pair_line:literal;)* }
         class { $($class:ident($class_settings:ty) = $class_name:literal, $class_line:literal;)* }
+        own { $($own:ident($own_settings:ty) = $own_name:literal, $own_line:literal => $kind:ident;)* }
     ) => {
         /// The settings of any loss, tagged by its `name`.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,12 +56,17 @@ macro_rules! losses {
                 #[serde(rename = $class_name)]
                 $class($class_settings),
             )*
+            $(
+                #[doc = $own_line]
+                #[serde(rename = $own_name)]
+                $own($own_settings),
+            )*
         }
 
         impl LossSettings {
             /// Every name with its line.
             pub const LISTING: &'static [(&'static str, &'static str)] =
-                &[$(($pair_name, $pair_line),)* $(($class_name, $class_line),)*];
+                &[$(($pair_name, $pair_line),)* $(($class_name, $class_line),)* $(($own_name, $own_line),)*];
 
             /// The loss of that name with its default settings.
             ///
@@ -63,6 +76,7 @@ macro_rules! losses {
                 match name {
                     $($pair_name => Ok(Self::$pair(<$pair_settings>::default())),)*
                     $($class_name => Ok(Self::$class(<$class_settings>::default())),)*
+                    $($own_name => Ok(Self::$own(<$own_settings>::default())),)*
                     _ => Err(unknown("loss", name, Self::LISTING)),
                 }
             }
@@ -72,6 +86,7 @@ macro_rules! losses {
                 match self {
                     $(Self::$pair(_) => ($pair_name, $pair_line),)*
                     $(Self::$class(_) => ($class_name, $class_line),)*
+                    $(Self::$own(_) => ($own_name, $own_line),)*
                 }
             }
 
@@ -80,6 +95,7 @@ macro_rules! losses {
                 match self {
                     $(Self::$pair(loss) => LossKind::Pair(loss),)*
                     $(Self::$class(loss) => LossKind::Class(Arc::new(loss.clone())),)*
+                    $(Self::$own(loss) => LossKind::$kind(loss),)*
                 }
             }
         }
@@ -123,6 +139,12 @@ losses! {
         ProxyAnchor(ProxyAnchor) = "proxy_anchor", "each proxy against all embeddings of the batch";
         SoftTriple(SoftTriple) = "soft_triple", "softmax over classes of several soft centres";
     }
+    own {
+        DynamicSoftMargin(DynamicSoftMargin) =
+            "dynamic_soft_margin", "the gap of triplets, weighed by how hard they are among recent ones" => Gaps;
+        Manifold(ClassManifold) = "manifold", "images and class proxies near each other by a random walk" => Manifold;
+        Instance(Instance) = "instance", "every image its own class, across two views, without labels" => Views;
+    }
 }
 
 impl LossSettings {
@@ -134,17 +156,6 @@ impl LossSettings {
     /// Its name.
     pub fn name(&self) -> &'static str {
         self.describe().0
-    }
-
-    /// Checks every setting's range.
-    ///
-    /// # Errors
-    /// Names the first setting that is out of range.
-    pub fn validate(&self) -> Result<(), MetricError> {
-        match self.kind() {
-            LossKind::Pair(loss) => loss.validate(),
-            LossKind::Class(loss) => loss.validate(),
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{Embedder, repeated_labels, tuple_objective};
+use super::{Attempt, Embedder, check_sampling, repeated_labels};
 use crate::{
     Distance, MetricError,
     losses::{PairLoss, TripletMargin},
@@ -7,7 +7,7 @@ use crate::{
 use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling},
+    train::{Batch, BatchError, Method, Needs, NoMemory, Objective, Progress, Sampling},
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,8 @@ pub struct TripletMethod {
     pub distance: Distance,
     /// Images of a class in a batch, at least 2; 4 in Hermans et al.
     pub images_per_class: usize,
+    /// How batches are drawn, in place of `images_per_class` images of as many classes as fit.
+    pub sampling: Option<Sampling>,
 }
 
 impl Default for TripletMethod {
@@ -46,6 +48,7 @@ impl Default for TripletMethod {
             mining: Mining::default(),
             distance: Distance::default(),
             images_per_class: 4,
+            sampling: None,
         }
     }
 }
@@ -58,7 +61,13 @@ impl TripletMethod {
     pub fn validate(&self) -> Result<(), MetricError> {
         let m = self.images_per_class;
         MetricError::check(m >= 2, "images_per_class", "at least 2", m as f64)?;
+        check_sampling(self.sampling.as_ref())?;
+        self.distance.validate()?;
         self.loss.validate()
+    }
+
+    fn attempt(&self, model: &Embedder, batch: &Batch) -> Attempt {
+        mined(model.embed(batch), &repeated_labels(batch), self.distance, self.mining, &self.loss)
     }
 }
 
@@ -71,7 +80,8 @@ impl Method for TripletMethod {
     }
 
     fn needs(&self) -> Needs {
-        Needs { views: 1, labels: true, sampling: Sampling::PerClass { images: self.images_per_class } }
+        let per_class = Sampling::PerClass { images: self.images_per_class };
+        Needs { views: 1, labels: true, sampling: self.sampling.clone().unwrap_or(per_class) }
     }
 
     fn build(&self, encoder: Encoder, _: usize, seed: u64, device: &Device) -> (Embedder, NoMemory) {
@@ -79,7 +89,17 @@ impl Method for TripletMethod {
     }
 
     fn objective(&self, model: &Embedder, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        mined_objective(model.embed(batch), &repeated_labels(batch), self.distance, self.mining, &self.loss)
+        self.attempt(model, batch).unchecked()
+    }
+
+    fn try_objective(
+        &self,
+        model: &Embedder,
+        _: &mut NoMemory,
+        batch: &Batch,
+        _: Progress,
+    ) -> Result<Objective, BatchError> {
+        self.attempt(model, batch).checked()
     }
 
     fn encoder<'a>(&self, model: &'a Embedder) -> &'a Encoder {
@@ -88,14 +108,14 @@ impl Method for TripletMethod {
 }
 
 /// The triplet loss of a batch over the triplets that `mining` picks.
-pub(super) fn mined_objective(
+pub(super) fn mined(
     embedding: Tensor<2>,
     labels: &[usize],
     distance: Distance,
     mining: Mining,
     loss: &TripletMargin,
-) -> Objective {
-    tuple_objective(embedding, labels, distance, |pairwise| {
+) -> Attempt {
+    Attempt::over_tuples(embedding, labels, distance, |pairwise| {
         let margin = loss.margin;
         let triplets = match mining {
             Mining::All => None,

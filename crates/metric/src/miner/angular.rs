@@ -1,5 +1,5 @@
 use super::Miner;
-use crate::{MetricError, Pairwise, Triplet, Tuples};
+use crate::{Distance, MetricError, Pairwise, Triplet, Tuples};
 use serde::{Deserialize, Serialize};
 
 /// Triplets whose negative sees the positive pair at a wide angle (Wang et al., "Deep metric learning with angular
@@ -29,11 +29,15 @@ impl Miner for AngularMiner {
         MetricError::check((0.0..=90.0).contains(&self.angle), "angle", "in [0, 90] degrees", self.angle.into())
     }
 
+    fn accepts(&self, distance: Distance) -> Result<(), MetricError> {
+        let fits = distance.euclidean().is_some_and(|(_, power)| power == 1.0);
+        let needs = "the Euclidean distance (such as `{ euclidean = { normalized = true, squared = false } }`)";
+        MetricError::defined(fits, "angular mining", needs, distance)
+    }
+
     fn mine(&self, on: &Pairwise) -> Result<Tuples, MetricError> {
         self.validate()?;
-        let distance = on.distance();
-        let fits = distance.euclidean().is_some_and(|(_, power)| power == 1.0);
-        MetricError::defined(fits, "angular mining", "the Euclidean distance", distance)?;
+        self.accepts(on.distance())?;
         let among;
         let references = if on.is_square() {
             on

@@ -1,5 +1,5 @@
 use super::{Miner, seed_at};
-use crate::{MetricError, Pairwise, Triplet, Tuples};
+use crate::{Distance, MetricError, Pairwise, Triplet, Tuples, distance::NORMALIZED_EUCLIDEAN};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -36,11 +36,14 @@ impl Miner for DistanceWeightedMiner {
         MetricError::positive("nonzero_loss_cutoff", self.nonzero_loss_cutoff.into())
     }
 
+    fn accepts(&self, distance: Distance) -> Result<(), MetricError> {
+        let fits = distance.euclidean() == Some((true, 1.0));
+        MetricError::defined(fits, "distance-weighted mining", NORMALIZED_EUCLIDEAN, distance)
+    }
+
     fn mine(&self, on: &Pairwise) -> Result<Tuples, MetricError> {
         self.validate()?;
-        let distance = on.distance();
-        let fits = distance.euclidean() == Some((true, 1.0));
-        MetricError::defined(fits, "distance-weighted mining", "the Euclidean distance of normalised rows", distance)?;
+        self.accepts(on.distance())?;
         let dimension = on.dimension() as f64;
         let log_weight = |d: f32| {
             let kept = f64::from(d.max(self.cutoff));

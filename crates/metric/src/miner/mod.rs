@@ -27,7 +27,7 @@ pub use report::{DistanceStatistics, MiningReport};
 pub use triplet_margin::{TripletKind, TripletMarginMiner};
 pub use uniform_histogram::UniformHistogramMiner;
 
-use crate::{MetricError, Pairwise, Tuples};
+use crate::{Distance, MetricError, Pairwise, Tuples};
 use std::fmt::Debug;
 
 /// Chooses tuples.
@@ -37,6 +37,14 @@ pub trait Miner: Debug + Send + Sync {
     /// # Errors
     /// Names the first setting that is out of range.
     fn validate(&self) -> Result<(), MetricError>;
+
+    /// Checks that the miner is defined for this distance; by default it is for all.
+    ///
+    /// # Errors
+    /// When it is not; the message says which to take.
+    fn accepts(&self, _distance: Distance) -> Result<(), MetricError> {
+        Ok(())
+    }
 
     /// The tuples, ordered by anchor.
     ///

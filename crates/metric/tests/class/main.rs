@@ -5,6 +5,7 @@ mod laws;
 mod regularizers;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use nearfar_core::backend::Backend;
 use serde::Deserialize;
 use std::{collections::HashMap, path::PathBuf};
 
@@ -64,6 +65,19 @@ fn check_gradient(name: &str, got: &[f32], wanted: &[f64]) {
 #[allow(deprecated)] // Burn recommends Flex; this project keeps NdArray beside it.
 fn devices() -> [Device; 2] {
     [Device::flex().autodiff(), Device::ndarray().autodiff()]
+}
+
+/// The wgpu backend on whatever adapter there is: a software one will do. Without any it says so; with
+/// `NEARFAR_REQUIRE_WGPU` set it fails instead.
+fn wgpu() -> Option<Device> {
+    match Backend::Wgpu.open() {
+        Ok((_, device)) => Some(device.autodiff()),
+        Err(error) if std::env::var_os("NEARFAR_REQUIRE_WGPU").is_none() => {
+            eprintln!("no wgpu adapter here, nothing compared: {error}");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
 }
 
 fn tensor(rows: &[Vec<f64>], device: &Device) -> Tensor<2> {

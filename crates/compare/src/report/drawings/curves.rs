@@ -1,4 +1,4 @@
-//! Learning curves: the training loss of every epoch, each method on its own scale.
+//! Learning curves: training loss and online monitors of every epoch, each method on its own scale.
 
 use super::{Figure, Panel, family, row, titled};
 use crate::report::{
@@ -7,6 +7,7 @@ use crate::report::{
     groups::{Group, groups, label},
     svg::{Anchor, Scale, Svg, tick_text},
 };
+use std::collections::BTreeSet;
 
 const WIDTH: f64 = 240.0;
 const HEIGHT: f64 = 130.0;
@@ -31,6 +32,32 @@ pub(super) fn curves(report: &Report) -> Figure {
                    different methods have different units: compare shapes, not heights. Where a loss was still \
                    falling, more epochs may change the order.";
     Figure { id: "curves", title: "Learning curves", caption: caption.to_owned(), wide: false, panels, table }
+}
+
+/// What the online monitors read, if there were any.
+pub(super) fn monitors(report: &Report) -> Figure {
+    let groups = groups(&report.rows);
+    let mut table = vec![row(["method", "monitor", "epochs", "first accuracy", "last accuracy"])];
+    let mut panels = Vec::new();
+    for group in &groups {
+        let names: BTreeSet<&String> = group.rows().iter().flat_map(|row| row.monitors.keys()).collect();
+        for name in names {
+            let values = group.rows().iter().filter_map(|row| row.monitors.get(name)).map(Vec::as_slice);
+            let seeds: Vec<&[f64]> = values.filter(|values| values.len() >= 2).collect();
+            let mean = mean_curve(&seeds);
+            let [first, .., last] = mean.as_slice() else { continue };
+            let method = titled(&label(group, &groups), group.run);
+            let (first, last) = (format!("{first:.3}"), format!("{last:.3}"));
+            table.push(row([&method, name, &mean.len().to_string(), &first, &last]));
+            let label = format!("{name} of {method}: {first} after the first epoch, {last} after the last.");
+            let svg = draw(group, &mean, &seeds, &last).render(&label);
+            panels.push(Panel { svg, title: format!("{method}, {name}") });
+        }
+    }
+    let caption = "Accuracy of classifiers that read the encoder after each epoch without touching it, averaged over \
+                   seeds (thin lines: single seeds): nearest neighbours, and a linear classifier trained on the way, \
+                   on validation images and on the batches it learns from.";
+    Figure { id: "monitors", title: "Monitors", caption: caption.to_owned(), wide: false, panels, table }
 }
 
 fn draw(group: &Group<'_>, curve: &[f64], seeds: &[&[f64]], end: &str) -> Svg {
@@ -75,5 +102,19 @@ mod tests {
         assert_eq!(figure.panels[0].svg.matches("class=\"seed s1\"").count(), 3);
         assert!(figure.panels[1].svg.contains("class=\"curve s2\""));
         assert!(curves(&head_to_head()).panels.is_empty());
+    }
+    #[test]
+    fn every_monitor_of_a_method_has_its_curve() {
+        let mut report = head_to_head();
+        assert!(monitors(&report).panels.is_empty());
+        for row in report.rows.iter_mut().filter(|row| row.method == "simclr") {
+            row.monitors.insert("knn.validation".into(), vec![0.25, 0.5, 0.75]);
+            row.monitors.insert("linear.validation".into(), vec![0.5, 0.5, 0.5]);
+        }
+        let figure = monitors(&report);
+        let titles: Vec<_> = figure.panels.iter().map(|panel| panel.title.as_str()).collect();
+        assert_eq!(titles, ["simclr, knn.validation", "simclr, linear.validation"]);
+        assert_eq!(figure.table[1], ["simclr", "knn.validation", "3", "0.250", "0.750"]);
+        assert!(figure.panels[0].svg.contains("class=\"curve s2\""));
     }
 }

@@ -2,8 +2,10 @@
 
 use super::{Figure, Panel, family, free_place, row, titled};
 use crate::report::{
-    Report,
+    Crossover, Report,
+    axis::LABELS,
     estimate::Estimate,
+    facts,
     format::{number, with_half},
     groups::{Group, distinct, groups},
     svg::{Anchor, Scale, Svg, tick_text},
@@ -46,13 +48,30 @@ pub(super) fn sweeps(report: &Report) -> Figure {
                         table.push(row([&title, one.method, &cells[0], &cells[1]]));
                     }
                 }
-                panels.push(Panel { svg: draw(&series, axis, score, &title), title });
+                let untouched = untouched(&of_run, axis, score);
+                for (method, _, found) in &untouched {
+                    let half = found.interval.map(|(low, high)| (high - low) / 2.0);
+                    table.push(row([&title, method, "does not depend on it", &with_half(score, found.mean, half)]));
+                }
+                let crossover = report
+                    .crossovers
+                    .iter()
+                    .find(|found| axis == LABELS && (found.run.as_str(), found.score.as_str()) == (own.run, score));
+                let svg =
+                    Drawing { axis, score, title: &title, series: &series, untouched: &untouched, crossover }.draw();
+                panels.push(Panel { svg, title });
             }
         }
     }
-    let caption = "One line for each method, with 95 % intervals over seeds. The other settings stand still along a \
-                   line. Where lines of two families cross, the better family changes.";
-    Figure { id: "sweeps", title: "Along the settings", caption: caption.to_owned(), wide: true, panels, table }
+    let mut caption =
+        "One line for each method, with 95 % intervals over seeds; level and dashed for methods that do not \
+                       depend on the setting. The other settings stand still along a line. Where lines of two families \
+                       cross, the better family changes."
+            .to_owned();
+    for sentence in facts::crossovers(report) {
+        caption += &format!(" {sentence}");
+    }
+    Figure { id: "sweeps", title: "Along the settings", caption, wide: true, panels, table }
 }
 
 fn goal_names<'t>(table: &'t Table<'_>) -> Vec<&'t str> {
@@ -66,14 +85,14 @@ fn series<'a>(groups: &[&'a Group<'_>], axis: &str, score: &str) -> Vec<Series<'
         // By the other settings as text: equal numbers have equal texts.
         let mut lines: BTreeMap<String, Series<'a>> = BTreeMap::new();
         for group in groups.iter().filter(|group| group.method == method) {
-            let Some(value) = group.axes.get(axis).copied().filter(|value| *value > 0.0) else { continue };
+            let Some(value) = group.axes.get(axis).copied() else { continue };
             let values: Vec<f64> = group.values(score).into_values().collect();
             let Some(estimate) = Estimate::of(&values) else { continue };
             let others: String = group
                 .axes
                 .iter()
                 .filter(|(name, _)| *name != axis)
-                .map(|(name, own)| format!("{name}={own} "))
+                .map(|(name, value)| format!("{name} {value};"))
                 .collect();
             let new = || Series { method, family: family(group.paradigm), points: Vec::new() };
             lines.entry(others).or_insert_with(new).points.push((value, estimate));
@@ -87,47 +106,93 @@ fn series<'a>(groups: &[&'a Group<'_>], axis: &str, score: &str) -> Vec<Series<'
     found
 }
 
-fn draw(series: &[Series<'_>], axis: &str, score: &str, title: &str) -> String {
-    let ends = |(mean, interval): (f64, Option<(f64, f64)>)| interval.unwrap_or((mean, mean));
-    let points = || series.iter().flat_map(|line| line.points.iter());
-    let mut values: Vec<f64> = points().map(|(value, _)| *value).collect();
-    values.sort_by(f64::total_cmp);
-    values.dedup();
-    let low = points().map(|(_, found)| ends((found.mean, found.interval)).0).fold(f64::INFINITY, f64::min);
-    let high = points().map(|(_, found)| ends((found.mean, found.interval)).1).fold(f64::NEG_INFINITY, f64::max);
-    let x = Scale { values: (values[0].log10(), values[values.len() - 1].log10()), places: (LEFT, RIGHT) };
-    // Scores lie between 0 and 1; an interval over few seeds may not.
-    let y = Scale { values: (low.max(0.0), high.min(1.0)), places: (BOTTOM, TOP) };
-    let mut svg = Svg::new(WIDTH, HEIGHT);
-    for tick in y.ticks(5) {
-        svg.line("grid", (LEFT - 8.0, y.at(tick)), (RIGHT, y.at(tick)));
-        svg.text("quiet", (LEFT - 12.0, y.at(tick) + 4.0), Anchor::End, &tick_text(tick));
+/// Method, family and score of the methods without a value on the axis.
+fn untouched<'a>(groups: &[&'a Group<'_>], axis: &str, score: &str) -> Vec<(&'a str, usize, Estimate)> {
+    let mut found = Vec::new();
+    for group in groups.iter().filter(|group| !group.axes.contains_key(axis)) {
+        let values: Vec<f64> = group.values(score).into_values().collect();
+        found.extend(Estimate::of(&values).map(|estimate| (group.method, family(group.paradigm), estimate)));
     }
-    for value in &values {
-        svg.line("grid", (x.at(value.log10()), TOP), (x.at(value.log10()), BOTTOM));
-        svg.text("quiet", (x.at(value.log10()), BOTTOM + 16.0), Anchor::Middle, &tick_text(*value));
-    }
-    svg.text("quiet", (RIGHT, HEIGHT - 8.0), Anchor::End, &format!("{axis}, logarithmic"));
-    let mut names: Vec<(f64, f64)> = Vec::new();
-    let mut words = Vec::new();
-    for line in series {
-        let place = |(value, found): &(f64, Estimate)| (x.at(value.log10()), y.at(found.mean));
-        let class = format!("curve s{}", line.family);
-        svg.path(&class, &line.points.iter().map(place).collect::<Vec<_>>());
-        for point in &line.points {
-            let (px, py) = place(point);
-            if let Some((low, high)) = point.1.interval {
-                svg.line(&format!("seed s{}", line.family), (px, y.at(low)), (px, y.at(high)));
+    found
+}
+
+/// One panel.
+struct Drawing<'d> {
+    axis: &'d str,
+    score: &'d str,
+    title: &'d str,
+    series: &'d [Series<'d>],
+    untouched: &'d [(&'d str, usize, Estimate)],
+    crossover: Option<&'d Crossover>,
+}
+
+impl Drawing<'_> {
+    fn draw(&self) -> String {
+        let ends = |found: &Estimate| found.interval.unwrap_or((found.mean, found.mean));
+        let points = || self.series.iter().flat_map(|line| line.points.iter());
+        let estimates = || points().map(|(_, found)| found).chain(self.untouched.iter().map(|(.., found)| found));
+        let mut values: Vec<f64> = points().map(|(value, _)| *value).collect();
+        values.sort_by(f64::total_cmp);
+        values.dedup();
+        // Zero has no logarithm.
+        let logarithmic = values[0] > 0.0;
+        let along = |value: f64| if logarithmic { value.log10() } else { value };
+        let low = estimates().map(|found| ends(found).0).fold(f64::INFINITY, f64::min);
+        let high = estimates().map(|found| ends(found).1).fold(f64::NEG_INFINITY, f64::max);
+        let x = Scale { values: (along(values[0]), along(values[values.len() - 1])), places: (LEFT, RIGHT) };
+        // Scores lie between 0 and 1; an interval over few seeds may not.
+        let y = Scale { values: (low.max(0.0), high.min(1.0)), places: (BOTTOM, TOP) };
+        let mut svg = Svg::new(WIDTH, HEIGHT);
+        let mut words = Vec::new();
+        if let Some((crossover, share)) = self.crossover.and_then(|found| Some((found, found.share?))) {
+            if let Some((low, high)) = crossover.ci95_low.zip(crossover.ci95_high) {
+                let (from, to) = (x.at(along(low)), x.at(along(high)));
+                svg.rect("crossover", (from, TOP), to - from, BOTTOM - TOP);
             }
-            svg.mark(&format!("f{}", line.family), line.family, (px, py), 4.0, &[]);
+            svg.line("frontier", (x.at(along(share)), TOP), (x.at(along(share)), BOTTOM));
+            words.push(crossover.sentence.trim_end_matches('.').to_owned());
         }
-        let [first, .., last] = line.points.as_slice() else { continue };
-        let name = free_place(&names, (place(last).0 + 9.0, place(last).1 + 4.0), BOTTOM);
-        names.push(name);
-        svg.text("", name, Anchor::Start, line.method);
-        words.push(format!("{} from {} to {}", line.method, number(score, first.1.mean), number(score, last.1.mean)));
+        for tick in y.ticks(5) {
+            svg.line("grid", (LEFT - 8.0, y.at(tick)), (RIGHT, y.at(tick)));
+            svg.text("quiet", (LEFT - 12.0, y.at(tick) + 4.0), Anchor::End, &tick_text(tick));
+        }
+        for value in &values {
+            let place = x.at(along(*value));
+            svg.line("grid", (place, TOP), (place, BOTTOM));
+            svg.text("quiet", (place, BOTTOM + 16.0), Anchor::Middle, &tick_text(*value));
+        }
+        let scale = if logarithmic { ", logarithmic" } else { "" };
+        svg.text("quiet", (RIGHT, HEIGHT - 8.0), Anchor::End, &format!("{}{scale}", self.axis));
+        let mut names: Vec<(f64, f64)> = Vec::new();
+        let mut name = |svg: &mut Svg, from: (f64, f64), method: &str| {
+            let place = free_place(&names, (from.0 + 9.0, from.1 + 4.0), BOTTOM);
+            names.push(place);
+            svg.text("", place, Anchor::Start, method);
+        };
+        for line in self.series {
+            let place = |(value, found): &(f64, Estimate)| (x.at(along(*value)), y.at(found.mean));
+            let class = format!("curve s{}", line.family);
+            svg.path(&class, &line.points.iter().map(place).collect::<Vec<_>>());
+            for point in &line.points {
+                let (px, py) = place(point);
+                if let Some((low, high)) = point.1.interval {
+                    svg.line(&format!("seed s{}", line.family), (px, y.at(low)), (px, y.at(high)));
+                }
+                svg.mark(&format!("f{}", line.family), line.family, (px, py), 4.0, &[]);
+            }
+            let [first, .., last] = line.points.as_slice() else { continue };
+            name(&mut svg, place(last), line.method);
+            let ends = [first, last].map(|point| number(self.score, point.1.mean));
+            words.push(format!("{} from {} to {}", line.method, ends[0], ends[1]));
+        }
+        for (method, family, found) in self.untouched {
+            let height = y.at(found.mean);
+            svg.line(&format!("constant s{family}"), (LEFT, height), (RIGHT, height));
+            name(&mut svg, (RIGHT, height), method);
+            words.push(format!("{method} {}", number(self.score, found.mean)));
+        }
+        svg.render(&format!("{}: {}.", self.title, words.join(", ")))
     }
-    svg.render(&format!("{title}: {}.", words.join(", ")))
 }
 
 #[cfg(test)]
@@ -158,8 +223,44 @@ mod tests {
         assert_eq!(svg.matches("class=\"curve ").count(), 2);
         assert_eq!(svg.matches("class=\"seed s1\"").count(), 3, "intervals of the method with two seeds");
         assert!(svg.contains("triplet from 0.210 to 0.810, simclr from 0.400 to 0.600"), "{svg}");
-        assert_eq!(figure.table.len(), 1 + 2 + 6);
         assert_eq!(figure.table[3][2], "labels 0.01");
+        assert_eq!(figure.table.len(), 1 + 2 + 6);
+    }
+
+    #[test]
+    fn the_crossover_is_marked() {
+        let mut rows = Vec::new();
+        for (share, metric, contrastive) in [(0.01, 0.2, 0.4), (1.0, 0.8, 0.6)] {
+            rows.extend(at("labels", share, seeds("triplet", Paradigm::Metric, SCORE, &[metric, metric + 0.02])));
+            rows.extend(at(
+                "labels",
+                share,
+                seeds("simclr", Paradigm::Contrastive, SCORE, &[contrastive, contrastive]),
+            ));
+        }
+        let mut report = Report { rows, ..Report::default() };
+        report.summarize();
+        let figure = sweeps(&report);
+        // Leads of 0.19 and -0.21: a little before the middle of the ends, 50 and 610.
+        let [panel] = figure.panels.as_slice() else { panic!("{:?}", figure.panels) };
+        assert!(panel.svg.contains("<path class=\"frontier\" d=\"M316.0"), "{}", panel.svg);
+        assert!(panel.svg.contains("class=\"crossover\""), "{}", panel.svg);
+        assert!(figure.caption.contains("Metric learning overtakes at about"), "{}", figure.caption);
+    }
+
+    /// Methods that an axis does not touch are level lines, and an axis with zero is not logarithmic.
+    #[test]
+    fn constants_and_zero() {
+        let mut rows = seeds("pixels", Paradigm::Baseline, SCORE, &[0.3, 0.3]);
+        for (share, value) in [(0.0, 0.8), (0.2, 0.7), (0.4, 0.5)] {
+            rows.extend(at("noise", share, seeds("triplet", Paradigm::Metric, SCORE, &[value, value + 0.01])));
+        }
+        let figure = sweeps(&Report { rows, ..Report::default() });
+        let svg = &figure.panels[0].svg;
+        assert_eq!(svg.matches("class=\"constant s0\"").count(), 1, "{svg}");
+        assert!(svg.contains(">noise</text>") && svg.contains("pixels 0.300"), "{svg}");
+        assert_eq!(svg.matches("class=\"seed s1\"").count(), 3);
+        assert_eq!(figure.table.len(), 1 + 3 + 1);
     }
 
     #[test]

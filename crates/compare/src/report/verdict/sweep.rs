@@ -1,7 +1,7 @@
 //! Supervision and training: how does the gap between the families change along a sweep?
 
 use super::{
-    COMMON, Difference, Verdict, advice,
+    COMMON, Crossover, Difference, Verdict, advice,
     family::{Best, Family},
     sentences, weight,
 };
@@ -39,11 +39,16 @@ impl Point<'_> {
     fn gap(&self) -> f64 {
         self.contrastive.mean() - self.metric.mean()
     }
+
+    /// The same of one seed, if both families have it.
+    fn gap_of(&self, seed: u64) -> Option<f64> {
+        Some(self.contrastive.seeds.get(&seed)? - self.metric.seeds.get(&seed)?)
+    }
 }
 
 /// The verdict on labels: is the contrastive family further ahead with the fewest labels than with the most?
 pub(super) fn supervision(rows: &[&Row]) -> Verdict {
-    let command = "compare run --labels 0.01";
+    let command = "compare sweep --axis labels";
     let Some(sweep) = sweep(rows, LABELS) else {
         return not_measured(Difference::Supervision, SUPERVISION, "two shares of the labels", command);
     };
@@ -52,14 +57,15 @@ pub(super) fn supervision(rows: &[&Row]) -> Verdict {
     let evidence = change.as_ref().map_or_else(String::new, |change| {
         let lead = format!("{}: {}.", sweep.score, sweep.leads(percent));
         let gain = format!("With the fewest labels contrastive learning gains {}.", weight(change));
-        sentences(&[lead, crossover(&sweep.points), gain, advice(change, command)])
+        let crossover = sweep.crossover().map_or_else(String::new, |crossover| crossover.sentence);
+        sentences(&[lead, crossover, gain, advice(change, command)])
     });
     Verdict::new(Difference::Supervision, SUPERVISION, change.as_ref(), evidence)
 }
 
 /// The verdict on batches: is the contrastive family further ahead with the largest batch than with the smallest?
 pub(super) fn training(rows: &[&Row]) -> Verdict {
-    let command = "compare run --batch 32";
+    let command = "compare sweep --axis batch";
     let Some(sweep) = sweep(rows, BATCH) else {
         return not_measured(Difference::Training, TRAINING, "two batch sizes", command);
     };
@@ -74,9 +80,7 @@ pub(super) fn training(rows: &[&Row]) -> Verdict {
 }
 
 fn not_measured(difference: Difference, claim: &str, lack: &str, command: &str) -> Verdict {
-    let evidence = format!(
-        "Not measured: needs both families at {lack} at least; `{command} --seeds 3` and the same at other values, joined by `compare report`, decide."
-    );
+    let evidence = format!("Not measured: needs both families at {lack} at least; `{command} --seeds 3` decides.");
     Verdict::new(difference, claim, None, evidence)
 }
 
@@ -92,14 +96,25 @@ fn change(here: &Point<'_>, there: &Point<'_>) -> Option<Estimate> {
 
 /// The first common score that both families have at two values of the axis.
 fn sweep<'a>(rows: &[&'a Row], axis: &str) -> Option<Sweep<'a>> {
+    sweeps(rows, axis).into_iter().next()
+}
+
+/// Both families along the axis on every common score that they have at two values of it.
+fn sweeps<'a>(rows: &[&'a Row], axis: &str) -> Vec<Sweep<'a>> {
     let rows = along(rows, axis);
     let mut values: Vec<f64> = rows.iter().filter_map(|row| row.axes.get(axis).copied()).collect();
     values.sort_by(f64::total_cmp);
     values.dedup();
-    COMMON.iter().find_map(|&score| {
+    let on = |&score: &&'static str| {
         let points: Vec<_> = values.iter().filter_map(|&value| point(&rows, axis, value, score)).collect();
         (points.len() >= 2).then_some(Sweep { score, points })
-    })
+    };
+    COMMON.iter().filter_map(on).collect()
+}
+
+/// Where the lead changes along the share of the labels, on every common score that was swept.
+pub(super) fn crossovers(rows: &[&Row]) -> Vec<Crossover> {
+    sweeps(rows, LABELS).iter().filter_map(Sweep::crossover).collect()
 }
 
 fn point<'a>(rows: &[&'a Row], axis: &str, value: f64, score: &str) -> Option<Point<'a>> {
@@ -152,25 +167,18 @@ impl Sweep<'_> {
         };
         self.ends().map(at).join("; ")
     }
-}
 
-/// Where the lead changes, linear in the logarithm of the share between the two shares around it.
-fn crossover(points: &[Point<'_>]) -> String {
-    let leader = |point: &Point<'_>| if point.gap() > 0.0 { Paradigm::Contrastive } else { Paradigm::Metric };
-    let Some([a, b]) = points.windows(2).map(|pair| [&pair[0], &pair[1]]).find(|[a, b]| leader(a) != leader(b)) else {
-        return match points.first() {
-            Some(point) => format!("No crossover: {} learning leads at every share.", leader(point)),
-            None => String::new(),
-        };
-    };
-    let t = a.gap() / (a.gap() - b.gap());
-    let share = (a.value.ln() + t * (b.value.ln() - a.value.ln())).exp();
-    format!("{} learning overtakes at about {} of the labels.", capital(leader(b).name()), percent(share))
-}
-
-fn capital(word: &str) -> String {
-    let mut chars = word.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    /// Where the lead changes, over the seeds that both families have at every value; over their means where there is no
+    /// such seed.
+    fn crossover(&self) -> Option<Crossover> {
+        let values: Vec<f64> = self.points.iter().map(|point| point.value).collect();
+        let lead = |seed: &u64| -> Option<Vec<f64>> { self.points.iter().map(|point| point.gap_of(*seed)).collect() };
+        let mut leads: Vec<Vec<f64>> = self.points[0].metric.seeds.keys().filter_map(lead).collect();
+        if leads.is_empty() {
+            leads.push(self.points.iter().map(Point::gap).collect());
+        }
+        Crossover::find(self.score, &values, &leads)
+    }
 }
 
 #[cfg(test)]
@@ -208,9 +216,23 @@ mod tests {
         assert_eq!(
             verdict.evidence,
             "transfer.seen.linear_probe: 1 % contrastive (simclr) 0.450, metric (triplet) 0.250; 100 % contrastive \
-             (simclr) 0.650, metric (triplet) 0.850. Metric learning overtakes at about 10 % of the labels. With the \
-             fewest labels contrastive learning gains +0.400 [+0.400, +0.400] over 2 shared seeds."
+             (simclr) 0.650, metric (triplet) 0.850. Metric learning overtakes at about 10 % of the labels (95 % interval \
+             10 % to 10 %, 2 shared seeds). With the fewest labels contrastive learning gains +0.400 [+0.400, +0.400] \
+             over 2 shared seeds."
         );
+    }
+
+    /// One crossover for each score that both families have along the labels, over the seeds that they share.
+    #[test]
+    fn crossovers_of_every_score() {
+        let both = [PROBE, MAP].map(|score| {
+            rows(LABELS, score, [(0.01, &[0.2, 0.3, 0.9], &[0.4, 0.5]), (1.0, &[0.8, 0.9, 0.1], &[0.6, 0.7])])
+        });
+        let rows: Vec<Row> = both.into_iter().flatten().collect();
+        let found = crossovers(&rows.iter().collect::<Vec<_>>());
+        let told: Vec<_> = found.iter().map(|one| (one.score.as_str(), one.seeds, one.leader)).collect();
+        assert_eq!(told, [(PROBE, 2, Paradigm::Metric), (MAP, 2, Paradigm::Metric)]);
+        assert!((found[0].share.unwrap() - 0.1).abs() < 1e-9);
     }
 
     #[test]
@@ -218,7 +240,7 @@ mod tests {
         let rows = rows(LABELS, PROBE, [(0.1, &[0.2, 0.3], &[0.3, 0.4]), (1.0, &[0.4, 0.5], &[0.8, 0.9])]);
         let verdict = judge(&rows, supervision);
         assert_eq!(verdict.verdict, Ruling::Refuted);
-        assert!(verdict.evidence.contains("No crossover: contrastive learning leads at every share."));
+        assert!(verdict.evidence.contains("contrastive learning leads at every share."), "{}", verdict.evidence);
     }
 
     #[test]
@@ -226,13 +248,9 @@ mod tests {
         let rows = at(LABELS, 1.0, seeds("triplet", Paradigm::Metric, PROBE, &[0.5, 0.6]));
         let verdict = judge(&rows, supervision);
         assert_eq!((verdict.verdict, verdict.effect), (Ruling::Undecided, None));
-        assert!(verdict.evidence.contains(
-            "`compare run --labels 0.01 --seeds 3` and the same at other values, joined by `compare report`, decide"
-        ));
+        assert!(verdict.evidence.contains("`compare sweep --axis labels --seeds 3` decides"), "{}", verdict.evidence);
         let verdict = judge(&rows, training);
-        assert!(verdict.evidence.contains(
-            "`compare run --batch 32 --seeds 3` and the same at other values, joined by `compare report`, decide"
-        ));
+        assert!(verdict.evidence.contains("`compare sweep --axis batch --seeds 3` decides"), "{}", verdict.evidence);
     }
 
     /// Two sweeps in one report: rows of the one do not slip into the other.
@@ -271,7 +289,7 @@ mod tests {
         let verdict = judge(&rows, training);
         assert_eq!((verdict.verdict, verdict.ci95_low), (Ruling::Undecided, None));
         assert!((verdict.effect.unwrap() - 0.2).abs() < 1e-9);
-        assert!(verdict.evidence.contains("`compare run --batch 32 --seeds 3`"), "{}", verdict.evidence);
+        assert!(verdict.evidence.contains("`compare sweep --axis batch --seeds 3`"), "{}", verdict.evidence);
     }
 
     #[test]

@@ -1,0 +1,191 @@
+//! A run from its arguments to its report: opened anew or resumed, job by job, written after each.
+
+use super::{
+    axis::Sweep,
+    check,
+    config::Config,
+    head_to_head::{Cache, Runner},
+    jobs::{Job, jobs},
+    passes,
+    prepare::Prepared,
+    progress::{catch_interrupt, interrupted},
+};
+use crate::{
+    cli::{RunArgs, SweepArgs},
+    failure::{Failure, failed, usage},
+    report::{self, Budget, DatasetInfo, Figures, Report, Row, Status, terminal},
+};
+use anyhow::anyhow;
+use burn::tensor::Device;
+use std::path::{Path, PathBuf};
+
+/// `compare run`.
+pub fn run(args: &RunArgs) -> Result<(), Failure> {
+    Session::open(args, settings(args)?)?.execute()
+}
+
+/// `compare sweep`: a run whose settings name an axis.
+pub fn sweep(args: &SweepArgs) -> Result<(), Failure> {
+    let mut config = settings(&args.run)?;
+    if let Some(axis) = &args.axis {
+        config.sweep = Some(Sweep::parse(axis, args.values.as_deref()).map_err(usage)?);
+    }
+    if config.sweep.is_none() {
+        return Err(usage(anyhow!("these settings name no sweep: say what to vary with --axis")));
+    }
+    Session::open(&args.run, config)?.execute()
+}
+
+/// `compare report`.
+pub fn rewrite_report(dirs: &[PathBuf], out: Option<&Path>) -> Result<(), Failure> {
+    let mut parts = Vec::with_capacity(dirs.len());
+    for dir in dirs {
+        parts.push((report::read(dir).map_err(usage)?, report::read_figures(dir).map_err(usage)?));
+    }
+    let out = match (dirs, out) {
+        (_, Some(out)) => out,
+        ([one], None) => one.as_path(),
+        _ => return Err(usage(anyhow!("a report over several runs needs a folder of its own: --out DIR"))),
+    };
+    let (joint, figures) = report::join(parts).map_err(usage)?;
+    report::check_writable(out).map_err(usage)?;
+    report::write(&joint, &figures, out).map_err(failed)?;
+    println!("{}", terminal::render(&joint, out, terminal::Style::detect()));
+    Ok(())
+}
+
+/// The settings that were written, of a run that goes on; else those that the arguments ask for.
+fn settings(args: &RunArgs) -> Result<Config, Failure> {
+    match &args.resume {
+        Some(dir) => Config::read(&dir.join("config.toml")),
+        None => Config::from_args(args),
+    }
+}
+
+/// A run under way.
+struct Session {
+    jobs: Vec<Job>,
+    data: Prepared,
+    device: Device,
+    out: PathBuf,
+    report: Report,
+    figures: Figures,
+}
+
+impl Session {
+    /// Checks everything that can be wrong before anything is trained, and writes the settings.
+    fn open(args: &RunArgs, config: Config) -> Result<Self, Failure> {
+        config.validate().map_err(usage)?;
+        let methods = config.method_names().map_err(usage)?;
+        let (backend, device) = config.backend.open().map_err(usage)?;
+        catch_interrupt();
+        let mut data = Prepared::new(&config, &methods).map_err(usage)?;
+        let jobs = jobs(&config, &methods, data.encoder).map_err(usage)?;
+        for job in jobs.iter().filter(|job| job.seed == config.seed) {
+            let (own, method) = (&*job.config, [job.method]);
+            data.adopt(own).map_err(usage)?;
+            data.check_batch(own.batch).map_err(usage)?;
+            let encoder = data.encoder.init(data.shape, 0, &device).map_err(usage)?;
+            data.check_views(own, &method, &encoder).map_err(usage)?;
+            check::fits(own, &data, &method).map_err(usage)?;
+            passes::check(own, &method, data.seen.train.class_names.len()).map_err(usage)?;
+        }
+        data.adopt(&config).map_err(usage)?;
+        let out = match &args.resume {
+            Some(dir) => dir.clone(),
+            None => args.out.clone().unwrap_or_else(|| free_folder(&config.dataset)),
+        };
+        report::check_writable(&out).map_err(usage)?;
+        // Rows and pictures of an older run in the same folder belong to nothing of this one.
+        let (mut report, mut figures) = (Report::default(), Figures::default());
+        if args.resume.is_some() {
+            figures = report::read_figures(&out).map_err(usage)?;
+            if out.join("report.json").is_file() {
+                report = report::read(&out).map_err(usage)?;
+            }
+        }
+        config.write(&out)?;
+        describe(&mut report, &config, &data, &backend.to_string(), &device);
+        eprintln!(
+            "{}: {} training images, {} seen and {} unseen classes; {} on {}; {} steps of {}; {} rows",
+            data.name,
+            data.seen.train.len(),
+            data.classes.len() - data.unseen_names.len(),
+            data.unseen_names.len(),
+            report.encoder,
+            backend,
+            report.budget.steps,
+            config.batch,
+            jobs.len()
+        );
+        Ok(Self { jobs, data, device: device.autodiff(), out, report, figures })
+    }
+
+    /// Does the jobs that have no row yet.
+    fn execute(mut self) -> Result<(), Failure> {
+        let mut cache = Cache::default();
+        for job in &self.jobs {
+            if self.report.rows.iter().any(|row| job.made(row) && row.status == Status::Ok) {
+                continue;
+            }
+            self.report.rows.retain(|row| !job.made(row));
+            self.report.failures.retain(|failure| failure.method != job.label() || failure.seed != job.seed);
+            self.data.adopt(&job.config).map_err(failed)?;
+            let (data, device, out) = (&self.data, self.device.clone(), self.out.as_path());
+            let runner = Runner { config: &job.config, data, device, out };
+            match runner.row(job, &mut cache, &mut self.figures) {
+                Ok(row) => self.report.rows.push(row),
+                Err(error) => {
+                    let (method, seed, error) = (job.label(), job.seed, format!("{error:#}"));
+                    eprintln!("error: {method}, seed {seed}: {error}");
+                    self.report.failures.push(report::Failure { method, seed, error, run: String::new() });
+                }
+            }
+            // In the order of the jobs, wherever the run was stopped.
+            let place = |row: &Row| self.jobs.iter().position(|job| job.made(row)).unwrap_or(usize::MAX);
+            self.report.rows.sort_by_key(place);
+            self.report.summarize();
+            report::write(&self.report, &self.figures, &self.out).map_err(failed)?;
+            if interrupted() {
+                return Err(failed(anyhow!("stopped; go on with: compare run --resume {}", self.out.display())));
+            }
+        }
+        println!("{}", terminal::render(&self.report, &self.out, terminal::Style::detect()));
+        match self.report.failures.as_slice() {
+            [] => Ok(()),
+            failures => {
+                let names: Vec<&str> = failures.iter().map(|f| f.method.as_str()).collect();
+                Err(failed(anyhow!("{} did not finish; the rest is in the report", names.join(", "))))
+            }
+        }
+    }
+}
+
+/// `runs/DATASET-N` with the first free N.
+fn free_folder(dataset: &str) -> PathBuf {
+    let stem = Path::new(dataset).file_stem().map_or_else(|| "run".into(), |s| s.to_string_lossy().into_owned());
+    (1..).map(|n| PathBuf::from(format!("runs/{stem}-{n}"))).find(|p| !p.exists()).expect("numbers do not end")
+}
+
+fn describe(report: &mut Report, config: &Config, data: &Prepared, backend: &str, device: &Device) {
+    let steps_per_epoch = data.seen.train.len() / config.batch;
+    let steps = steps_per_epoch * config.epochs;
+    report.command = std::env::args().skip(1).fold("compare".to_owned(), |all, arg| all + " " + &arg);
+    report.backend = backend.to_owned();
+    report.device = format!("{device:?}");
+    report.encoder = format!("{} width {}", data.encoder.architecture, data.encoder.width);
+    report.dataset = DatasetInfo {
+        name: data.name.clone(),
+        classes: data.classes.len(),
+        seen_classes: data.classes.len() - data.unseen_names.len(),
+        unseen_classes: data.unseen_names.len(),
+        train: data.seen.train.len(),
+        validation: data.seen.validation.len(),
+        test: data.seen.test.len(),
+        unseen_class_names: data.unseen_names.clone(),
+    };
+    report.budget = Budget { epochs: config.epochs, steps, images_seen: steps * config.batch, batch: config.batch };
+    if let Ok(serde_json::Value::Object(settings)) = serde_json::to_value(config) {
+        report.settings = settings;
+    }
+}

@@ -1,0 +1,226 @@
+//! A row's training run: one method, or two on one encoder.
+
+use super::{
+    check,
+    config::Config,
+    features::Features,
+    head_to_head::Runner,
+    hybrid::{Combination, Hybrid, Stage},
+    jobs::Job,
+    joint::Joint,
+    method::{Deep, DeepVisitor, MethodSettings},
+    monitor::{Monitor, Watched},
+    passes,
+    progress::Bar,
+    supervision,
+};
+use crate::report::{Cost, Status};
+use anyhow::{Context, anyhow};
+use metric::mahalanobis::Mahalanobis;
+use nearfar_core::{
+    augment::Augmenter,
+    encoder::Encoder,
+    optim::OptimizerConfig,
+    train::{Method, TrainConfig, TrainData, Trained, Warning, train},
+};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// Features of a method and how they came about.
+#[derive(Clone)]
+pub struct Learnt {
+    /// The features.
+    pub features: Features,
+    /// What they cost.
+    pub cost: Cost,
+    /// Whether training came to its end.
+    pub status: Status,
+    /// Warnings.
+    pub notes: Vec<String>,
+    /// Mean loss of every epoch.
+    pub curve: Vec<f64>,
+    /// What monitors measured after every epoch.
+    pub monitors: BTreeMap<String, Vec<f64>>,
+    /// The last checkpoint.
+    pub checkpoint: Option<PathBuf>,
+}
+
+impl Learnt {
+    /// Features that nothing was trained for.
+    pub fn fixed(features: Features) -> Self {
+        let (notes, curve, monitors) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self { features, cost: Cost::default(), status: Status::Ok, notes, curve, monitors, checkpoint: None }
+    }
+
+    /// These features, at the cost of what came `before` as well. The curve stays: two losses have no common scale.
+    fn after(mut self, before: Cost, notes: Vec<String>) -> Self {
+        let cost = &mut self.cost;
+        cost.train_seconds += before.train_seconds;
+        cost.steps += before.steps;
+        cost.images_seen += before.images_seen;
+        cost.images_per_second = cost.images_seen as f64 / cost.train_seconds.max(1e-9);
+        self.notes = [notes, self.notes].concat();
+        self
+    }
+
+    fn trained<M>(features: Features, trained: Trained<M>, batch: usize) -> Self {
+        let Trained { finished, steps, time, losses, warnings, checkpoint, .. } = trained;
+        let images = steps * batch;
+        Self {
+            features,
+            cost: Cost {
+                train_seconds: time.as_secs_f64(),
+                images_per_second: images as f64 / time.as_secs_f64().max(1e-9),
+                peak_memory_bytes: None,
+                steps,
+                images_seen: images,
+            },
+            status: if finished { Status::Ok } else { Status::Stopped },
+            notes: warnings.iter().map(Warning::to_string).collect(),
+            curve: losses,
+            monitors: BTreeMap::new(),
+            checkpoint,
+        }
+    }
+}
+
+impl Runner<'_> {
+    /// The encoder with its initial weights.
+    pub fn encoder(&self, seed: u64) -> anyhow::Result<Encoder> {
+        Ok(self.data.encoder.init(self.data.shape, seed, &self.device)?)
+    }
+
+    /// The methods' settings, with what comes from the data.
+    fn settings(&self) -> MethodSettings {
+        let classes = self.data.seen.train.class_names.len();
+        let mut settings = MethodSettings { classes, ..self.config.method.clone() };
+        settings.supervised.settings.classes = classes;
+        settings
+    }
+
+    /// What every method may spend.
+    fn budget(&self) -> Stage {
+        let Config { batch, epochs, .. } = *self.config;
+        Stage { images: self.data.seen.train.len() / batch * batch * epochs, epochs }
+    }
+
+    /// One method.
+    pub fn deep(&self, deep: Deep, job: &Job, augmenter: &Augmenter) -> anyhow::Result<Learnt> {
+        let run = TrainingRun {
+            runner: self,
+            name: deep.name(),
+            folder: job.base.clone().into(),
+            labels: deep.needs_labels(),
+            seed: job.seed,
+            augmenter,
+            stage: self.budget(),
+            encoder: self.encoder(job.seed)?,
+        };
+        supervision::visit(self.config, self.data, deep, run)?
+    }
+
+    /// Two methods on one encoder, with the budget of one.
+    pub fn hybrid(&self, hybrid: Hybrid, job: &Job, augmenter: &Augmenter) -> anyhow::Result<Learnt> {
+        let (settings, ways) = (self.settings(), self.config.hybrid);
+        let name = hybrid.to_string();
+        let run = |part: &str, labels: bool, stage: Stage, encoder: Encoder| TrainingRun {
+            runner: self,
+            name: &name,
+            folder: Path::new(&job.base).join(part),
+            labels,
+            seed: job.seed,
+            augmenter,
+            stage,
+            encoder,
+        };
+        match hybrid.combination {
+            Combination::With => {
+                let ((first, optimizer), (second, _)) = (settings.any(hybrid.first)?, settings.any(hybrid.second)?);
+                let joint = Joint { first, second, weight: ways.weight };
+                run("", true, self.budget(), self.encoder(job.seed)?).visit(&joint, optimizer)
+            }
+            Combination::Then => {
+                let [before, after] = ways.stages(self.budget(), self.config.batch);
+                let first = run("pre-training", hybrid.first.needs_labels(), before, self.encoder(job.seed)?);
+                let first = settings.visit(hybrid.first, first)??;
+                if first.status != Status::Ok {
+                    return Ok(first);
+                }
+                let encoder = first.features.encoder().cloned().context("pre-training left no encoder")?;
+                let second = run("fine-tuning", hybrid.second.needs_labels(), after, encoder);
+                Ok(settings.visit(hybrid.second, second)??.after(first.cost, first.notes))
+            }
+        }
+    }
+}
+
+/// One training run.
+struct TrainingRun<'a> {
+    runner: &'a Runner<'a>,
+    /// What progress is shown under.
+    name: &'a str,
+    /// Where checkpoints go, below their common folder.
+    folder: PathBuf,
+    /// Whether it sees the images whose labels may be used, or all of them.
+    labels: bool,
+    seed: u64,
+    augmenter: &'a Augmenter,
+    stage: Stage,
+    /// Where it starts.
+    encoder: Encoder,
+}
+
+impl DeepVisitor for TrainingRun<'_> {
+    type Output = anyhow::Result<Learnt>;
+
+    fn visit<M: Method>(self, method: &M, optimizer: &OptimizerConfig) -> Self::Output {
+        let Runner { config, data, device, out } = self.runner;
+        // Every method sees as many images; one with few labels sees those more often.
+        let dataset = if self.labels { &data.labelled } else { &data.seen.train };
+        let needs = method.needs();
+        let (order, batch) = check::order(&needs, dataset, config.batch, self.seed)?;
+        let steps = (self.stage.images / batch).max(1);
+        let train_config = TrainConfig {
+            batch,
+            passes: passes::passes(config)?,
+            steps,
+            steps_per_epoch: steps.div_ceil(self.stage.epochs),
+            seed: self.seed,
+            optimizer: optimizer.clone(),
+            checkpoints: Some(out.join("checkpoints").join(&self.folder)),
+        };
+        let width = data.encoder.features();
+        let watched = Watched {
+            train: dataset,
+            validation: &data.seen.validation,
+            augmenter: self.augmenter,
+            features: width,
+            device,
+        };
+        let mut bar = Bar::new(self.name, steps, Monitor::new(&config.monitor, watched)?);
+        let augmenter = method.augmenter(self.augmenter)?;
+        let train_data = TrainData { dataset, augmenter: &augmenter };
+        let trained = train(method, self.encoder, width, train_data, &train_config, device, &mut bar)?;
+        let (monitors, notes) = bar.finish().map(Monitor::finish).unwrap_or_default();
+        let features = features_of(method, &trained.model, width)?;
+        let mut learnt = Learnt::trained(features, trained, batch);
+        learnt.notes.extend(notes);
+        learnt.notes.extend(check::visits(&needs, &order, dataset, learnt.cost.steps));
+        Ok(Learnt { monitors, ..learnt })
+    }
+}
+
+/// The features of a trained method, of which its encoder makes `width`: under the distance that it learnt, if any.
+pub fn features_of<M: Method>(method: &M, model: &M::Model, width: usize) -> anyhow::Result<Features> {
+    let encoder = Features::Encoder(Box::new(method.encoder(model).clone()));
+    Ok(match method.components(model) {
+        None => encoder,
+        Some(map) => {
+            let map = map.try_into_vec_as::<f32>().map_err(|e| anyhow!("the learnt distance was not read: {e}"))?;
+            let metric = Mahalanobis::new(map.into_iter().map(f64::from).collect(), width)?;
+            Features::Mahalanobis(Box::new(encoder), metric)
+        }
+    })
+}
