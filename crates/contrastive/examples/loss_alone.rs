@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("vicreg", |a, b| vicreg(a, b, VicRegWeights::default())),
         ("w_mse", |a, b| w_mse(a, b, 1e-3)),
         ("align_uniform", |a, b| align_uniform(a, b, 1.0, 2.0)),
-        ("sup_con_out, two classes", |a, b| sup_con_out(&[a, b], &(0..64).map(|i| i % 2).collect::<Vec<_>>(), 0.1)),
+        ("sup_con_out, two classes", |a, b| sup_con_out(&[a, b], &(0..64).map(|i| i % 2).collect::<Vec<usize>>(), 0.1)),
     ];
     let device = Device::flex().autodiff();
     let rows = |f: &dyn Fn(usize) -> f32| {

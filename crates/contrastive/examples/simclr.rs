@@ -13,7 +13,7 @@ use nearfar_core::{
     data::{catalog, split},
     encoder::{Architecture, Encoder, EncoderConfig},
     optim::OptimizerConfig,
-    train::{EpochEvent, Method, Observer, TrainConfig, TrainData, Warning, embed::embed, train},
+    train::{EpochEvent, Method, Observer, Passes, TrainConfig, TrainData, Warning, embed::embed, train},
 };
 use nearfar_eval::{KnnConfig, knn};
 use std::{error::Error, path::Path};
@@ -59,8 +59,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     method.validate()?;
     let epoch = known.len() / 128;
     let optimizer = OptimizerConfig { learning_rate: 3e-3, ..OptimizerConfig::default() };
-    let run =
-        TrainConfig { batch: 128, steps: 10 * epoch, steps_per_epoch: epoch, seed: 0, optimizer, checkpoints: None };
+    let run = TrainConfig {
+        batch: 128,
+        passes: Passes::Whole,
+        steps: 10 * epoch,
+        steps_per_epoch: epoch,
+        seed: 0,
+        optimizer,
+        checkpoints: None,
+    };
     let data = TrainData { dataset: &known, augmenter: &augmenter };
     let trained = train(&method, encoder, config.features(), data, &run, &device, &mut Printer)?;
     report("trained", method.encoder(&trained.model))

@@ -19,10 +19,10 @@ use nearfar_core::{
     encoder::{Architecture, EncoderConfig},
     matrix::Matrix,
     optim::OptimizerConfig,
-    train::{Method, TrainConfig, TrainData, embed::embed, train},
+    train::{Method, Passes, TrainConfig, TrainData, embed::embed, train},
 };
 use nearfar_eval::{Distance, verification};
-use std::{error::Error, fmt::Write, fs, path::Path};
+use std::{error::Error, fs, path::Path};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets");
@@ -33,20 +33,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     // What the file of a person would hold: two rows, and whether they belong together.
     let known: Vec<Option<usize>> = half.labels()?.iter().copied().map(Some).collect();
     let judged = Pairs::from_labels(&known, 200, 0)?;
-    let mut text = String::from("a,b,same\n");
-    for ([a, b], same) in judged.pairs.iter().zip(&judged.same) {
-        writeln!(text, "{a},{b},{}", u8::from(*same))?;
-    }
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("pairs.csv");
-    fs::write(&file, text)?;
+    let lines = judged.pairs.iter().zip(&judged.same).map(|([a, b], same)| format!("{a},{b},{}\n", u8::from(*same)));
+    fs::write(&file, format!("a,b,same\n{}", lines.collect::<String>()))?;
 
     let pairs = Pairs::from_csv(&file)?;
     pairs.validate(half.len())?; // rows that do not exist, a pair with itself, answers that contradict each other
-    println!(
-        "{} pairs; how well distances of the other half tell pairs of one kind of wine (ROC area)",
-        pairs.same.len()
-    );
+    println!("{} pairs; ROC area of same against different kinds in the other half:", pairs.same.len());
 
     let scaled = Augmenter::new(&[Recipe::none()], Normalization::of(&half.inputs), 0)?;
     let rows = |data: &Dataset| {
@@ -64,7 +58,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let device = Device::flex().autodiff();
     let config = EncoderConfig { architecture: Architecture::Mlp, width: 16 };
     let optimizer = OptimizerConfig::default();
-    let run = TrainConfig { batch: 64, steps: 100, steps_per_epoch: 25, seed: 0, optimizer, checkpoints: None };
+    let run = TrainConfig {
+        batch: 64,
+        passes: Passes::Whole,
+        steps: 100,
+        steps_per_epoch: 25,
+        seed: 0,
+        optimizer,
+        checkpoints: None,
+    };
     let data = TrainData { dataset: &half, augmenter: &scaled };
     let encoder = config.init(half.shape(), 0, &device)?;
     let trained = train(&method, encoder, config.features(), data, &run, &device, &mut ())?;
