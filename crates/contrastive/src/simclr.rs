@@ -21,8 +21,8 @@ pub struct SimClr {
     pub temperature: f64,
     /// A course of the temperature over the run in its place. Default none, as in the paper.
     pub schedule: Option<TemperatureSchedule>,
-    /// Hidden units of the projector, at least 1; the paper's 2048 follow a ResNet-50, lightly's CIFAR-10 benchmark has
-    /// 512. Default 256.
+    /// Hidden units of the projector, at least 1. Default 256, ours for a small encoder; 2048 behind the paper's
+    /// ResNet-50, 512 in lightly's CIFAR-10 benchmark.
     pub hidden: usize,
     /// Outputs of the projector, at least 1. Default 128, as in the paper.
     pub output: usize,

@@ -43,6 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // How do they lie?
     let clusters = clustering(test.0, test.1, Distance::Cosine, &KMeansConfig::default())?;
     println!("k-means against the classes: NMI {:.3}, AMI {:.3}", clusters.nmi, clusters.ami);
-    println!("{:.1} dimensions in use of {}, uniformity {:.2}", effective_rank(test.0)?, 64, uniformity(test.0)?);
+    let (rank, columns) = (effective_rank(test.0)?, test.0.cols());
+    println!("{rank:.1} dimensions in use of {columns}, uniformity {:.2}", uniformity(test.0)?);
     Ok(())
 }
