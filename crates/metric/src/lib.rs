@@ -28,7 +28,7 @@
 //! | `reducers` | many tuples to one number by each [`Reducer`], and the gradient that is left |
 //! | `miners` | what each [`miner`] picks from a batch, with its report |
 //! | `samplers` | how batches are drawn, and what they really hold |
-//! | `class_weights` | [`losses::class`]: weights trained with the encoder |
+//! | `class_weights` | [`losses::class`](mod@losses::class): weights trained with the encoder |
 //! | `cross_batch_memory` | small batches that see many negatives |
 //! | `self_supervised` | a loss for labels on two views and no label |
 //! | `weak_supervision` | [`weak`] pairs from a CSV file, for ITML and for an encoder |
