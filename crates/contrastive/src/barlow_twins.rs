@@ -17,16 +17,18 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BarlowTwins {
-    /// Weight of the redundancy between outputs, >= 0; 5e-3 in the paper and solo-learn.
+    /// Weight of the redundancy between outputs, >= 0. Default 5e-3, as in the paper and solo-learn.
     pub redundancy: f64,
-    /// Factor of the whole loss, > 0; solo-learn's 0.1 for CIFAR-10, 0.024 in the authors' code. It moves SGD and LARS,
-    /// hardly AdamW.
+    /// Factor of the whole loss, > 0. Default 0.1, as in solo-learn for CIFAR-10; 0.024 in the authors' code. It moves
+    /// SGD and LARS, hardly AdamW.
     pub scale: f64,
-    /// Layers of the projector, at least 1; 3 in the paper and solo-learn, 2 in lightly's CIFAR-10 benchmark.
+    /// Layers of the projector, at least 1. Default 3, as in the paper and solo-learn; 2 in lightly's CIFAR-10
+    /// benchmark.
     pub projector_layers: usize,
-    /// Hidden units of the projector; 8192 in the paper, 2048 in solo-learn's CIFAR-10 runs. Ours for a small encoder.
+    /// Hidden units of the projector, at least 1; 8192 in the paper, 2048 in solo-learn's CIFAR-10 runs. Default 256,
+    /// ours for a small encoder.
     pub hidden: usize,
-    /// Outputs of the projector; as many as hidden units in paper and solo-learn.
+    /// Outputs of the projector, at least 1; as many as hidden units in paper and solo-learn. Default 256.
     pub output: usize,
 }
 

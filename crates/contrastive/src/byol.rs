@@ -21,12 +21,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Byol {
-    /// Momentum of the target at the start, in [0, 1]. The authors take 0.996 for 1,000 epochs, 0.99 for 100 to 300
-    /// and 0.97 for 40: the shorter the run, the lower.
+    /// Momentum of the target at the start, in [0, 1]. Default 0.97. The authors take 0.996 for 1,000 epochs, 0.99 for
+    /// 100 to 300 and 0.97 for 40: the shorter the run, the lower.
     pub momentum: f64,
-    /// Hidden units of projector and predictor; 4096 behind a ResNet-50.
+    /// Hidden units of projector and predictor, at least 1; 4096 behind a ResNet-50. Default 256.
     pub hidden: usize,
-    /// Outputs of projector and predictor; 256 in the paper.
+    /// Outputs of projector and predictor, at least 1; 256 in the paper. Default 128.
     pub output: usize,
 }
 

@@ -17,11 +17,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dcl {
-    /// Temperature, > 0; 0.1 in lightly and its CIFAR-10 benchmark.
+    /// Temperature, > 0. Default 0.1, as in lightly and its CIFAR-10 benchmark.
     pub temperature: f64,
-    /// Hidden units of the projector; ours for a small encoder, as in `simclr`.
+    /// Hidden units of the projector, at least 1. Default 256, ours for a small encoder, as in `simclr`.
     pub hidden: usize,
-    /// Outputs of the projector; 128 in SimCLR.
+    /// Outputs of the projector, at least 1. Default 128, as in SimCLR.
     pub output: usize,
 }
 
@@ -35,9 +35,9 @@ impl Default for Dcl {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dclw {
-    /// Temperature of the weights, > 0; 0.5 in paper and lightly.
+    /// Temperature of the weights, > 0. Default 0.5, as in paper and lightly.
     pub sigma: f64,
-    /// All else, as in `dcl`.
+    /// All else. Default that of [`Dcl`].
     pub dcl: Dcl,
 }
 

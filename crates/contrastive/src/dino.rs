@@ -26,27 +26,30 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dino {
-    /// Temperature of the student, > 0; 0.1 in the paper.
+    /// Temperature of the student, > 0. Default 0.1, as in the paper.
     pub temperature: f64,
     /// Temperature of the teacher: from 0.04 to 0.07 over the first 30 epochs in the paper, 50 of 1,000 in solo-learn.
+    /// Default from 0.04 to 0.07 over 0.3 of the run.
     pub teacher_temperature: TemperatureSchedule,
-    /// Share of the old center that stays, in [0, 1]; 0.9 in the paper.
+    /// Share of the old center that stays, in [0, 1]. Default 0.9, as in the paper.
     pub center_momentum: f64,
-    /// Momentum of the teacher at the start, in [0, 1]; 0.996 in the paper, 0.9995 in solo-learn's 1,000 epochs,
-    /// 0.99 throughout in lightly's CIFAR-10 benchmark. The shorter the run, the lower.
+    /// Momentum of the teacher at the start, in [0, 1]; 0.996 in the paper, 0.9995 in solo-learn's 1,000 epochs, 0.99
+    /// throughout in lightly's CIFAR-10 benchmark. The shorter the run, the lower. Default 0.99.
     pub momentum: f64,
-    /// Share of the run, in [0, 1], during which the last layer stays as it is; the first epoch in the paper.
+    /// Share of the run, in [0, 1], during which the last layer stays as it is; the first epoch in the paper. Default
+    /// 0.01.
     pub frozen: f64,
     /// Small crops. The paper has 8 of 96 pixels beside two views of 224, of 0.05 to 0.4 of the area, half of them
     /// blurred, where the two views have 0.4 to 1 of it; lightly's and solo-learn's CIFAR-10 runs have none, as here.
     pub small_crops: SmallCrops,
-    /// Outputs; 65,536 in the paper, 4,096 in solo-learn's CIFAR-10 runs, 2,048 in lightly's. Ours for small data.
+    /// Outputs, at least 1; 65,536 in the paper, 4,096 in solo-learn's CIFAR-10 runs, 2,048 in lightly's. Default 1024,
+    /// ours for small data.
     pub prototypes: usize,
-    /// Layers of the projector, at least 1; 3 in the paper, 2 in lightly's CIFAR-10 benchmark.
+    /// Layers of the projector, at least 1. Default 3, as in the paper; 2 in lightly's CIFAR-10 benchmark.
     pub projector_layers: usize,
-    /// Hidden units of the head; 2048 in the paper. Ours for a small encoder.
+    /// Hidden units of the head, at least 1; 2048 in the paper. Default 256, ours for a small encoder.
     pub hidden: usize,
-    /// Inputs of the last layer; 256 in the paper. Ours for a small encoder.
+    /// Inputs of the last layer, at least 1; 256 in the paper. Default 64, ours for a small encoder.
     pub output: usize,
 }
 

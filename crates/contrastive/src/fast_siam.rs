@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FastSiam {
-    /// Views of each image, at least 2; 4 in the paper: one predicts, three are the target, each in turn.
+    /// Views of each image, at least 2. Default 4, as in the paper: one predicts, three are the target, each in turn.
     pub views: usize,
     /// The networks; the defaults are `simsiam`'s.
     pub networks: SimSiam,

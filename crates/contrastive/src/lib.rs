@@ -12,6 +12,17 @@
 //! let loss = nt_xent(a.clone(), a, 0.5).into_scalar::<f32>();
 //! assert!((loss - 0.239_544_77).abs() < 1e-5); // ln(1 + 2 e^-2)
 //! ```
+//!
+//! Examples that run in seconds on data that ship, `cargo run --example NAME`:
+//!
+//! | example | what it shows |
+//! |---|---|
+//! | `simclr` | a method in the training loop, watched |
+//! | `own_method` | what a method of one's own has to say to run there |
+//! | `moco_queue` | [`Queue`] and momentum encoder by hand |
+//! | `grad_caching` | batches larger than memory |
+//! | `health_monitor` | a collapse, named while it happens, with the setting to change |
+//! | `loss_alone` | [`losses`] as functions of tensors, and their values at collapse |
 
 #![recursion_limit = "256"]
 

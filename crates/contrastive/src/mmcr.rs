@@ -21,17 +21,19 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mmcr {
-    /// Weight of the compression of each image's views, >= 0; 5e-3 in lightly. The first term alone compresses them
-    /// already; above 0 this one costs a small decomposition an image.
+    /// Weight of the compression of each image's views, >= 0. Default 0; 5e-3 in lightly. The first term alone
+    /// compresses them already; above 0 this one costs a small decomposition an image.
     pub compression: f64,
-    /// Views of each image, at least 2; 8 in lightly.
+    /// Views of each image, at least 2; 8 in lightly. Default 2.
     pub views: usize,
-    /// Momentum of the second network at the start, in [0, 1], rising to 1 along a cosine; 0.996 in lightly.
-    /// The shorter the run, the lower.
+    /// Momentum of the second network at the start, in [0, 1], rising to 1 along a cosine; 0.996 in lightly. The
+    /// shorter the run, the lower. Default 0.99.
     pub momentum: f64,
-    /// Hidden units of the projector; 8192 in lightly behind a ResNet-50. Ours for a small encoder.
+    /// Hidden units of the projector, at least 1; 8192 in lightly behind a ResNet-50. Default 256, ours for a small
+    /// encoder.
     pub hidden: usize,
-    /// Outputs of the projector; 512 in lightly behind a ResNet-50, 128 in its CIFAR-10 example.
+    /// Outputs of the projector, at least 1. Default 128, as in lightly's CIFAR-10 example; 512 in lightly behind a
+    /// ResNet-50.
     pub output: usize,
 }
 

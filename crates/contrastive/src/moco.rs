@@ -28,26 +28,29 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Moco {
-    /// Temperature, > 0; 0.07 in v1, 0.2 in v2, 0.1 in the CIFAR demonstration.
+    /// Temperature, > 0. Default 0.2, as in v2; 0.07 in v1, 0.1 in the CIFAR demonstration.
     pub temperature: f64,
-    /// Keys in the queue; 65,536 on ImageNet, 4,096 in the CIFAR demonstration, where more did not help.
+    /// Keys in the queue, at least 1. Default 4,096, as in the CIFAR demonstration, where more did not help; 65,536 on
+    /// ImageNet.
     pub queue: usize,
-    /// Momentum of the key encoder at the start, in [0, 1]; 0.999 on ImageNet, 0.99 in the CIFAR demonstration.
+    /// Momentum of the key encoder at the start, in [0, 1]. Default 0.99, as in the CIFAR demonstration; 0.999 on
+    /// ImageNet.
     pub momentum: f64,
-    /// Whether the momentum rises to 1 along BYOL's cosine (MoCo v3, solo-learn) or stays (v1, v2).
+    /// Whether the momentum rises to 1 along BYOL's cosine (MoCo v3, solo-learn) or stays (v1, v2). Default true.
     pub momentum_schedule: bool,
-    /// Whether each view is once query and once key; the papers take the first view for queries alone.
+    /// Whether each view is once query and once key; the papers take the first view for queries alone. Default true.
     pub symmetric: bool,
-    /// Whether the keys of each view have a queue of their own (solo-learn) or share one. Needs `symmetric`.
+    /// Whether the keys of each view have a queue of their own (solo-learn) or share one. Needs `symmetric`. Default
+    /// false.
     pub queue_per_view: bool,
-    /// Parts of a batch with batch statistics of their own, with gradient caching of a chunk; 8 in the CIFAR
-    /// demonstration.
+    /// Parts of a batch (of a chunk, with gradient caching) with batch statistics of their own, at least 1. Default 8,
+    /// as in the CIFAR demonstration.
     pub norm_parts: usize,
-    /// Layers of the projector: 1 in v1 and the CIFAR demonstration, 2 in v2.
+    /// Layers of the projector, at least 1. Default 2, as in v2; 1 in v1 and the CIFAR demonstration.
     pub projector_layers: usize,
-    /// Hidden units of the projector; as wide as the features in v2.
+    /// Hidden units of the projector, at least 1; as wide as the features in v2. Default 256.
     pub hidden: usize,
-    /// Outputs of the projector; 128 in the paper.
+    /// Outputs of the projector, at least 1. Default 128, as in the paper.
     pub output: usize,
 }
 

@@ -20,13 +20,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MocoV3 {
-    /// Temperature, > 0; 1 for the paper's ResNet-50, 0.2 in solo-learn's CIFAR-10 runs.
+    /// Temperature, > 0. Default 0.2, as in solo-learn's CIFAR-10 runs; 1 for the paper's ResNet-50.
     pub temperature: f64,
-    /// Momentum of the key network at the start, in [0, 1]; 0.99 in paper and solo-learn.
+    /// Momentum of the key network at the start, in [0, 1]. Default 0.99, as in paper and solo-learn.
     pub momentum: f64,
-    /// Hidden units of projector and predictor; 4096 behind a ResNet-50. Ours for a small encoder.
+    /// Hidden units of projector and predictor, at least 1; 4096 behind a ResNet-50. Default 256, ours for a small
+    /// encoder.
     pub hidden: usize,
-    /// Outputs of projector and predictor; 256 in the paper.
+    /// Outputs of projector and predictor, at least 1; 256 in the paper. Default 128.
     pub output: usize,
 }
 

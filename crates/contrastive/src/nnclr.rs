@@ -20,17 +20,18 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Nnclr {
-    /// Temperature, > 0; 0.2 in solo-learn's CIFAR-10 runs.
+    /// Temperature, > 0. Default 0.2, as in solo-learn's CIFAR-10 runs.
     pub temperature: f64,
-    /// Embeddings in the queue; 4,096 in lightly's CIFAR-10 benchmark, 65,536 in solo-learn.
+    /// Embeddings in the queue, at least 1. Default 4,096, as in lightly's CIFAR-10 benchmark; 65,536 in solo-learn.
     pub queue: usize,
-    /// Layers of the projector, at least 1; 3 in the paper, 2 in lightly's CIFAR-10 benchmark.
+    /// Layers of the projector, at least 1. Default 3, as in the paper; 2 in lightly's CIFAR-10 benchmark.
     pub projector_layers: usize,
-    /// Hidden units of the projector; 2048 in paper and solo-learn. Ours for a small encoder.
+    /// Hidden units of the projector, at least 1; 2048 in paper and solo-learn. Default 256, ours for a small encoder.
     pub hidden: usize,
-    /// Hidden units of the predictor; 4096 in paper and solo-learn. Ours for a small encoder.
+    /// Hidden units of the predictor, at least 1; 4096 in paper and solo-learn. Default 256, ours for a small encoder.
     pub predictor_hidden: usize,
-    /// Outputs of projector and predictor; 256 in paper and solo-learn. Ours for a small encoder.
+    /// Outputs of projector and predictor, at least 1; 256 in paper and solo-learn. Default 128, ours for a small
+    /// encoder.
     pub output: usize,
 }
 

@@ -25,20 +25,24 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReSsl {
-    /// Temperature of the student, > 0; 0.1 in the authors' code and solo-learn.
+    /// Temperature of the student, > 0. Default 0.1, as in the authors' code and solo-learn.
     pub temperature: f64,
-    /// Temperature of the teacher, > 0 and below the student's; 0.04 in the authors' code and solo-learn.
+    /// Temperature of the teacher, > 0 and below the student's. Default 0.04, as in the authors' code and solo-learn.
     pub teacher_temperature: f64,
-    /// Momentum of the teacher at the start, in [0, 1]; 0.99 in the authors' code for small data and in solo-learn, 0.999
-    /// in their code for ImageNet.
+    /// Momentum of the teacher at the start, in [0, 1]. Default 0.99, as in the authors' code for small data and in
+    /// solo-learn; 0.999 in their code for ImageNet.
     pub momentum: f64,
-    /// Whether the momentum rises to 1 along BYOL's cosine (solo-learn) or stays (the authors' code).
+    /// Whether the momentum rises to 1 along BYOL's cosine (solo-learn) or stays (the authors' code). Default false: it
+    /// stays.
     pub momentum_schedule: bool,
-    /// Keys in the queue; 4,096 in the authors' code for small data, 131,072 in that for ImageNet, 65,536 in solo-learn.
+    /// Keys in the queue, at least 1. Default 4,096, as in the authors' code for small data; 131,072 in that for
+    /// ImageNet, 65,536 in solo-learn.
     pub queue: usize,
-    /// Hidden units of the projector; 4096 in solo-learn's CIFAR-10 run. Ours for a small encoder.
+    /// Hidden units of the projector, at least 1; 4096 in solo-learn's CIFAR-10 run. Default 256, ours for a small
+    /// encoder.
     pub hidden: usize,
-    /// Outputs of the projector; 512 in the authors' code for ImageNet, 256 in solo-learn. Ours for a small encoder.
+    /// Outputs of the projector, at least 1; 512 in the authors' code for ImageNet, 256 in solo-learn. Default 128,
+    /// ours for a small encoder.
     pub output: usize,
 }
 

@@ -17,13 +17,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimClr {
-    /// Temperature, > 0. The paper's best is 0.1 on ImageNet and 0.5 on CIFAR-10; solo-learn takes 0.2.
+    /// Temperature, > 0. Default 0.2, as in solo-learn; the paper's best is 0.1 on ImageNet and 0.5 on CIFAR-10.
     pub temperature: f64,
-    /// A course of the temperature over the run in its place; the paper has none.
+    /// A course of the temperature over the run in its place. Default none, as in the paper.
     pub schedule: Option<TemperatureSchedule>,
-    /// Hidden units of the projector; the paper's 2048 follow a ResNet-50, lightly's CIFAR-10 benchmark has 512.
+    /// Hidden units of the projector, at least 1. Default 256, ours for a small encoder; 2048 behind the paper's
+    /// ResNet-50, 512 in lightly's CIFAR-10 benchmark.
     pub hidden: usize,
-    /// Outputs of the projector; 128 in the paper.
+    /// Outputs of the projector, at least 1. Default 128, as in the paper.
     pub output: usize,
 }
 

@@ -19,11 +19,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimSiam {
-    /// Units of the projector's layers and its outputs; 2048 in the paper.
+    /// Units of the projector's layers and its outputs, at least 1; 2048 in the paper. Default 256.
     pub output: usize,
-    /// Layers of the projector; 3 on ImageNet, 2 on CIFAR (appendix D).
+    /// Layers of the projector, at least 1. Default 2, as for CIFAR (appendix D); 3 on ImageNet.
     pub projector_layers: usize,
-    /// Hidden units of the predictor, a quarter of the outputs in the paper.
+    /// Hidden units of the predictor, at least 1. Default 64: a quarter of the outputs, as in the paper.
     pub bottleneck: usize,
 }
 

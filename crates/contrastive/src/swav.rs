@@ -22,28 +22,29 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SwAv {
-    /// Temperature of the predictions, > 0; 0.1 in the paper.
+    /// Temperature of the predictions, > 0. Default 0.1, as in the paper.
     pub temperature: f64,
-    /// Temperature of the assignments, > 0; 0.05 in the paper.
+    /// Temperature of the assignments, > 0. Default 0.05, as in the paper.
     pub epsilon: f64,
-    /// Iterations of Sinkhorn's algorithm; 3 in the paper.
+    /// Iterations of Sinkhorn's algorithm, at least 1. Default 3, as in the paper.
     pub iterations: usize,
-    /// Prototypes; 3,000 in the paper and solo-learn, 512 in lightly's CIFAR-10 benchmark.
+    /// Prototypes, at least 1. Default 512, as in lightly's CIFAR-10 benchmark; 3,000 in the paper and solo-learn.
     pub prototypes: usize,
     /// Small crops. The paper has 6 of 96 pixels beside two views of 224, of 0.05 to 0.14 of the area, where the two
     /// views have 0.14 to 1 of it; lightly's and solo-learn's CIFAR-10 runs have none, as here.
     pub small_crops: SmallCrops,
     /// Earlier embeddings of each of the first two views that are assigned together with the batch, 0 for none; 3,840
-    /// in paper and solo-learn. Needed where a batch has fewer images than there are prototypes.
+    /// in paper and solo-learn. Needed where a batch has fewer images than there are prototypes. Default 1024.
     pub queue: usize,
     /// Share of the run, in [0, 1], before the queue is used; solo-learn's 50 of 1,000 epochs, the paper's 15 of 400.
+    /// Default 0.05.
     pub queue_from: f64,
     /// Share of the run, in [0, 1], during which the prototypes stay as they are; the first epoch in the paper, the
-    /// first two of 1,000 in solo-learn.
+    /// first two of 1,000 in solo-learn. Default 0.01.
     pub frozen: f64,
-    /// Hidden units of the projector; 2048 in the paper. Ours for a small encoder.
+    /// Hidden units of the projector, at least 1; 2048 in the paper. Default 256, ours for a small encoder.
     pub hidden: usize,
-    /// Outputs of the projector; 128 in the paper.
+    /// Outputs of the projector, at least 1. Default 128, as in the paper.
     pub output: usize,
 }
 

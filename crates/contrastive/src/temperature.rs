@@ -20,13 +20,13 @@ pub enum Course {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TemperatureSchedule {
-    /// Temperature of the first step, > 0.
+    /// Temperature of the first step, > 0. Default 0.1, as in Kukleva et al.
     pub start: f64,
-    /// Temperature at the end of the course (in the middle of each wave), > 0.
+    /// Temperature at the end of the course (in the middle of each wave), > 0. Default 1, as in Kukleva et al.
     pub end: f64,
-    /// The way between them.
+    /// The way between them. Default [`Course::Wave`].
     pub course: Course,
-    /// Share of the run, in (0, 1], that the course takes, or that one wave takes.
+    /// Share of the run, in (0, 1], that the course takes, or that one wave takes. Default 0.1.
     pub share: f64,
 }
 

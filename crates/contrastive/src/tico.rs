@@ -24,16 +24,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TiCo {
-    /// Weight of the covariance term, >= 0; 8 in lightly.
+    /// Weight of the covariance term, >= 0. Default 8, as in lightly.
     pub rho: f64,
-    /// Share of the old covariance that stays, in [0, 1]; 0.9 in lightly.
+    /// Share of the old covariance that stays, in [0, 1]. Default 0.9, as in lightly.
     pub beta: f64,
-    /// Momentum of the second network at the start, in [0, 1]; 0.996 in lightly, rising to 1 along a
-    /// cosine. The shorter the run, the lower.
+    /// Momentum of the second network at the start, in [0, 1]; 0.996 in lightly, rising to 1 along a cosine. The
+    /// shorter the run, the lower. Default 0.99.
     pub momentum: f64,
-    /// Hidden units of the projector; 4096 in lightly behind a ResNet-50. Ours for a small encoder.
+    /// Hidden units of the projector, at least 1; 4096 in lightly behind a ResNet-50. Default 256, ours for a small
+    /// encoder.
     pub hidden: usize,
-    /// Outputs of the projector; 256 in lightly.
+    /// Outputs of the projector, at least 1; 256 in lightly. Default 128.
     pub output: usize,
 }
 

@@ -17,13 +17,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VicReg {
-    /// Weights of the three terms; 25, 25, 1 in the paper and solo-learn.
+    /// Weights of the three terms. Default 25, 25 and 1, as in the paper and solo-learn.
     pub weights: VicRegWeights,
-    /// Layers of the projector, at least 1; 3 in the paper and solo-learn.
+    /// Layers of the projector, at least 1. Default 3, as in the paper and solo-learn.
     pub projector_layers: usize,
-    /// Hidden units of the projector; 8192 in the paper, 2048 in solo-learn's CIFAR-10 runs. Ours for a small encoder.
+    /// Hidden units of the projector, at least 1; 8192 in the paper, 2048 in solo-learn's CIFAR-10 runs. Default 256,
+    /// ours for a small encoder.
     pub hidden: usize,
-    /// Outputs of the projector; as many as hidden units in paper and solo-learn.
+    /// Outputs of the projector, at least 1; as many as hidden units in paper and solo-learn. Default 256.
     pub output: usize,
 }
 

@@ -19,12 +19,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WMse {
-    /// Share of the identity in the covariance, in (0, 1); the authors take 0 for CIFAR-10, where dependent outputs
-    /// then have no whitening.
+    /// Share of the identity in the covariance, in (0, 1). Default 1e-3; the authors take 0 for CIFAR-10, where
+    /// dependent outputs then have no whitening.
     pub epsilon: f64,
-    /// Hidden units of the projector; 1024 in the paper. Ours for a small encoder.
+    /// Hidden units of the projector, at least 1; 1024 in the paper. Default 256, ours for a small encoder.
     pub hidden: usize,
-    /// Outputs of the projector; 64 in the paper for CIFAR-10.
+    /// Outputs of the projector, at least 1. Default 64, as in the paper for CIFAR-10.
     pub output: usize,
 }
 

@@ -18,7 +18,7 @@ pub(crate) const NORMALIZED_EUCLIDEAN: &str =
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Distance {
-    /// Euclidean distance; smaller is closer.
+    /// Euclidean distance, at least 0 and at most 2 of normalised rows; smaller is closer.
     Euclidean {
         /// Rows are divided by their norm first, as pytorch-metric-learning does by default.
         normalized: bool,
@@ -34,15 +34,16 @@ pub enum Distance {
         /// Rows are divided by their `p`-norm first.
         normalized: bool,
     },
-    /// Cosine similarity in [-1, 1]; larger is closer.
+    /// Cosine similarity in [-1, 1], pytorch-metric-learning's `CosineSimilarity`; larger is closer.
     Cosine,
-    /// Dot product; larger is closer.
+    /// Dot product, pytorch-metric-learning's `DotProductSimilarity`; larger is closer.
     Dot {
         /// Of rows divided by their norm: the cosine.
         normalized: bool,
     },
     /// Noise over signal of normalised rows, `var(a - b) / var(a)` with the anchor `a`, not symmetric (Yuan et al.,
-    /// 2019); smaller is closer. Both variances are over dimensions, so that their divisor does not matter.
+    /// 2019; pytorch-metric-learning's `SNRDistance`), at least 0; smaller is closer. Both variances are over
+    /// dimensions, so that their divisor does not matter.
     Snr,
 }
 
@@ -92,7 +93,7 @@ impl Distance {
     }
 
     /// The same matrix, made from `rows` rows of `a` at a time, so that without autodiff no temporary is larger than a
-    /// block: `[n, d]`, `[m, d]` to `[n, m]`. Zero rows are taken as one.
+    /// block (pytorch-metric-learning's `BatchedDistance`): `[n, d]`, `[m, d]` to `[n, m]`. Zero rows are taken as one.
     pub fn matrix_in_blocks(self, a: Tensor<2>, b: Tensor<2>, rows: usize) -> Tensor<2> {
         let (a, b) = (self.prepared(a), self.prepared(b));
         in_blocks(a, rows, |a| self.between(a, b.clone()))

@@ -18,6 +18,23 @@
 //! ```
 //!
 //! [`mahalanobis`] learns a linear distance on rows; [`methods`] train encoders in [`nearfar_core::train`]'s loop.
+//!
+//! Examples that run in seconds on data that ship, `cargo run --example NAME`:
+//!
+//! | example | what it shows |
+//! |---|---|
+//! | `losses` | [`losses`] and [`miner`]s in a loop of one's own |
+//! | `distances` | one loss under every kind of [`Distance`] |
+//! | `reducers` | many tuples to one number by each [`Reducer`], and the gradient that is left |
+//! | `miners` | what each [`miner`] picks from a batch, with its report |
+//! | `samplers` | how batches are drawn, and what they really hold |
+//! | `class_weights` | [`losses::class`](mod@losses::class): weights trained with the encoder |
+//! | `cross_batch_memory` | small batches that see many negatives |
+//! | `self_supervised` | a loss for labels on two views and no label |
+//! | `weak_supervision` | [`weak`] pairs from a CSV file, for ITML and for an encoder |
+//! | `mahalanobis` | every linear learner of [`mahalanobis`], and a threshold for pairs |
+//! | `deep_mahalanobis` | a distance trained on top of an encoder |
+//! | `by_name` | any loss and miner by name in the training loop |
 
 #![recursion_limit = "256"]
 

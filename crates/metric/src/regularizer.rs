@@ -29,15 +29,19 @@ pub trait Regularizer: Debug + Send + Sync {
     fn forward(&self, x: Tensor<2>) -> Result<Tensor<1>, MetricError>;
 }
 
-/// Short embeddings: the mean over the rows of their `p` norm to the power `power`.
+/// Short embeddings: the mean over the rows of their `p` norm to the power `power`, at least 0.
+///
+/// ```text
+/// mean over rows of (sum over entries of |x|^p)^(power / p)
+/// ```
 ///
 /// The gradient at a zero row is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lp {
-    /// Which norm, a finite number of at least 1; 2 by default.
+    /// Which norm, a finite number of at least 1. Default 2, as in pytorch-metric-learning.
     pub p: f64,
-    /// Power of the norm, a finite number above 0; 1 by default.
+    /// Power of the norm, a finite number above 0. Default 1, as in pytorch-metric-learning.
     pub power: f64,
 }
 
@@ -61,7 +65,8 @@ impl Regularizer for Lp {
     }
 }
 
-/// Embeddings whose entries cancel: the mean over the rows of the size of their sum.
+/// Embeddings whose entries cancel: the mean over the rows of the size of their sum, `|sum over entries of x|`, at
+/// least 0; pytorch-metric-learning's `ZeroMeanRegularizer`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZeroMean;
 
@@ -88,7 +93,7 @@ impl Regularizer for CenterInvariant {
 }
 
 /// Class weights far apart (Zhao et al., "RegularFace", 2019): the mean over classes of the largest cosine to another
-/// class.
+/// class, in [-1, 1].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegularFace;
 
@@ -112,7 +117,8 @@ impl Regularizer for RegularFace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SparseCenters {
-    /// Centres of a class, at least 2, one below the other in the weights; 10 as [`crate::losses::class::SoftTriple`].
+    /// Centres of a class, at least 2, one below the other in the weights. Default 10, as
+    /// [`crate::losses::class::SoftTriple`].
     pub centers: usize,
 }
 

@@ -12,7 +12,8 @@ use burn::tensor::{
 ///
 /// `student[s]`, `teacher[t]` `[n, k]`, the teacher's views being the first of the student's (the large crops).
 /// `center [1, k]` keeps one output from winning everywhere, the low teacher temperature keeps all from being equal.
-/// Mean over rows and pairs of different views. No gradient reaches teacher or center. Temperatures are 0.1 and 0.04 to 0.07.
+/// Mean over rows and pairs of different views. No gradient reaches teacher or center. The temperatures, above 0, are
+/// 0.1 for the student and 0.04 to 0.07 for the teacher in the paper.
 ///
 /// # Panics
 /// When no pair of different views is left, or there are more teacher than student views.

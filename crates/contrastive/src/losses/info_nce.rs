@@ -3,8 +3,13 @@ use nearfar_core::similarity::{dot_products, normalize_rows};
 
 /// InfoNCE over a queue (He et al., 2020): queries and keys `[n, d]`, negatives `[k, d]` of unit length.
 ///
-/// Cross entropy of `1 + k` logits with the key as the right one, mean over the queries. No gradient reaches the keys
-/// or the queue if their tensors carry none.
+/// ```text
+/// L = - q . k / t + log( exp(q . k / t) + sum over the queue of exp(q . negative / t) )
+/// ```
+///
+/// Cross entropy of `1 + k` logits with the key as the right one, mean over the queries, which are normalised here like
+/// the keys. The temperature `t` is above 0: 0.07 in MoCo v1, 0.2 in v2. With equal rows the value is `ln(k + 1)`. No
+/// gradient reaches the keys or the queue if their tensors carry none.
 ///
 /// # Panics
 /// When queries and keys differ in shape.

@@ -7,6 +7,10 @@ const EPSILON: f64 = 1e-8;
 /// The KoLeo regulariser (Sablayrolles et al., 2019; DINOv2): minus the mean log distance of each row `[n, d]` to its
 /// nearest other row, after normalisation. Small where the rows spread evenly over the sphere.
 ///
+/// ```text
+/// L = - mean over rows i of log( min over j != i of |x_i - x_j| )
+/// ```
+///
 /// Which row is nearest carries no gradient.
 ///
 /// # Panics

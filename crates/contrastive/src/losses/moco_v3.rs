@@ -5,8 +5,13 @@ use nearfar_core::similarity::{dot_products, normalize_rows};
 /// MoCo v3's loss of one direction (Chen, Xie and He, 2021): a query `[n, d]` must find its key `[n, d]` among the keys
 /// of the batch.
 ///
-/// Cross entropy of the cosines over the temperature, mean over the queries, times `2 t` as in the authors' code, so
-/// that the temperature does not scale the gradient. The authors add both directions.
+/// ```text
+/// L = 2 t mean over i of ( - s_ii / t + log sum over j of exp(s_ij / t) )
+/// ```
+///
+/// `s_ij` is the cosine of query `i` and key `j`; the factor `2 t` is the authors' code's, so that the temperature
+/// `t > 0` does not scale the gradient (1 for the paper's ResNet-50). The authors add both directions. With equal rows
+/// the value is `2 t ln n`.
 ///
 /// # Panics
 /// When the shapes differ.

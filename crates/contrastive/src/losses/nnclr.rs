@@ -11,8 +11,12 @@ pub fn nearest_neighbors(z: Tensor<2>, support: Tensor<2>) -> Tensor<2> {
 /// NNCLR's loss of one direction (Dwibedi et al., 2021), equation 3: the neighbour `[n, d]` of a view must find the
 /// prediction `[n, d]` of the other view among all predictions of the batch.
 ///
-/// Cross entropy of the cosines over the temperature, mean over the rows. The paper's symmetric loss averages both
-/// directions (solo-learn too).
+/// ```text
+/// L = mean over i of ( - s_ii / t + log sum over j of exp(s_ij / t) )
+/// ```
+///
+/// `s_ij` is the cosine of neighbour `i` and prediction `j`, the temperature `t` above 0 (0.2 in solo-learn). With
+/// equal rows the value is `ln n`. The paper's symmetric loss averages both directions (solo-learn too).
 ///
 /// # Panics
 /// When the shapes differ.

@@ -12,7 +12,7 @@ use nearfar_core::similarity::{dot_products, normalize_rows};
 ///
 /// Queries `[n, d]` of the student and keys `[n, d]` of the teacher show the same images, `queue [k, d]` holds unit
 /// rows of other images. Mean over the rows. No gradient reaches keys or queue. The teacher's temperature must be the
-/// lower one: 0.04 against 0.1 in the paper.
+/// lower one, both above 0: 0.04 against 0.1 in the paper.
 ///
 /// # Panics
 /// When queries and keys differ in shape.

@@ -12,8 +12,8 @@ use nearfar_core::similarity::{
 /// ```
 ///
 /// Views `[n, d]`, two at least, of `n` images with `labels`; positives are the other rows of the anchor's class. Mean
-/// over all rows, without the factor `t / 0.07` of the authors' code. The paper's choice: on ImageNet 78.7 against
-/// `L_in`'s 67.4.
+/// over all rows, temperature `t` above 0 (0.1 in the paper), without the factor `t / 0.07` of the authors' code. The
+/// paper's choice: on ImageNet 78.7 against `L_in`'s 67.4.
 ///
 /// # Panics
 /// When there are fewer than two views, their shapes differ, or labels do not number the images.

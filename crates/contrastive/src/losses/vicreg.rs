@@ -9,11 +9,11 @@ const EPSILON: f64 = 1e-4;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VicRegWeights {
-    /// Of the distance between views, `lambda`, >= 0; 25.
+    /// Of the distance between views, `lambda`, >= 0. Default 25.
     pub invariance: f64,
-    /// Of the spread of each output, `mu`, >= 0; 25.
+    /// Of the spread of each output, `mu`, >= 0. Default 25.
     pub variance: f64,
-    /// Of the covariance between outputs, `nu`, >= 0; 1.
+    /// Of the covariance between outputs, `nu`, >= 0. Default 1.
     pub covariance: f64,
 }
 

@@ -22,9 +22,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Angular {
-    /// The bound in degrees, in (0, 90); 40, the paper's are 36 to 55.
+    /// The bound in degrees, in (0, 90). Default 40, as in pytorch-metric-learning; the paper's are 36 to 55.
     pub alpha: f32,
-    /// How positive pairs become one number.
+    /// How positive pairs become one number. Default [`Reducer::Mean`], as in pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

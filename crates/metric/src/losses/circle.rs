@@ -17,11 +17,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Circle {
-    /// Radius of the decision boundary, in [0, 1]; 0.4 in pytorch-metric-learning.
+    /// Radius of the decision boundary, in [0, 1]. Default 0.4, as in pytorch-metric-learning.
     pub margin: f32,
-    /// Scale, > 0; 80 there.
+    /// Scale, > 0. Default 80, as there.
     pub gamma: f32,
-    /// How anchors become one number; those without positives or negatives are zero.
+    /// How anchors become one number; those without positives or negatives are zero. Default
+    /// [`Reducer::AverageNonZero`], as in pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

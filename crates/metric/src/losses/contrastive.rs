@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Contrastive {
-    /// Positives nearer than this cost nothing; 0 there (1 for cosine).
+    /// Positives nearer than this cost nothing, finite. Default 0, as there; take 1 for the cosine.
     pub positive_margin: f32,
-    /// Negatives farther than this cost nothing; 1 there (0 for cosine).
+    /// Negatives farther than this cost nothing, finite. Default 1, as there; take 0 for the cosine.
     pub negative_margin: f32,
-    /// How pairs become one number.
+    /// How pairs become one number. Default [`Reducer::AverageNonZero`], as in pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

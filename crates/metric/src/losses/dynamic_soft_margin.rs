@@ -40,11 +40,13 @@ impl GapHistogram {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DynamicSoftMargin {
-    /// The histogram spans `[-span, span]`, > 0; 2, the most that distances of normalised rows differ.
+    /// The histogram spans `[-span, span]`, > 0. Default 2, as in pytorch-metric-learning: the most that distances of
+    /// normalised rows differ.
     pub span: f32,
-    /// Intervals, at least 1; 10.
+    /// Intervals, at least 1. Default 10, as in pytorch-metric-learning.
     pub bins: usize,
-    /// Weight of the newest batch, in (0, 1]; 0.01. The first batch has weight 1.
+    /// Weight of the newest batch, in (0, 1]. Default 0.01, as in pytorch-metric-learning. The first batch has weight
+    /// 1.
     pub momentum: f32,
 }
 

@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FastAp {
-    /// Intervals between centres, at least 1; 10.
+    /// Intervals between centres, at least 1. Default 10, as in pytorch-metric-learning.
     pub bins: usize,
-    /// How anchors become one number.
+    /// How anchors become one number. Default [`Reducer::Mean`], as in pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

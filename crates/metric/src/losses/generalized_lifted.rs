@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GeneralizedLiftedStructure {
-    /// Taken off the distances of positives, finite; 0.
+    /// Taken off the distances of positives, finite. Default 0, as in pytorch-metric-learning.
     pub positive_margin: f32,
-    /// Distances of negatives are taken off this, finite; 1.
+    /// Distances of negatives are taken off this, finite. Default 1, as in pytorch-metric-learning.
     pub negative_margin: f32,
-    /// How anchors become one number.
+    /// How anchors become one number. Default [`Reducer::Mean`], as in pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

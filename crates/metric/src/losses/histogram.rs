@@ -22,7 +22,7 @@ static WHOLE: Reducer = Reducer::Sum;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Histogram {
-    /// Intervals of the grid, at least 1; 100.
+    /// Intervals of the grid, at least 1. Default 100, as in pytorch-metric-learning.
     pub bins: usize,
 }
 

@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Instance {
-    /// Scale, > 0; 64.
+    /// Scale, > 0. Default 64, as in pytorch-metric-learning.
     pub gamma: f32,
-    /// How items become one number.
+    /// How items become one number. Default [`Reducer::Mean`], as in pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

@@ -19,11 +19,11 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IntraPairVariance {
-    /// Share of the mean that positives may stay away, at least 0; 0.01.
+    /// Share of the mean that positives may stay away, at least 0. Default 0.01, as in pytorch-metric-learning.
     pub positive_slack: f32,
-    /// The same for negatives; 0.01.
+    /// The same for negatives. Default 0.01, as in pytorch-metric-learning.
     pub negative_slack: f32,
-    /// How pairs become one number.
+    /// How pairs become one number. Default [`Reducer::Mean`], as in pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

@@ -29,13 +29,13 @@ const SHARPNESS: f64 = 2.0;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Manifold {
-    /// Proxies, at least 2; 50.
+    /// Proxies, at least 2. Default 50, as in pytorch-metric-learning.
     pub proxies: usize,
-    /// Weight of the second part, at least 0; 1.
+    /// Weight of the second part, at least 0. Default 1, as in pytorch-metric-learning.
     pub context: f64,
-    /// How far the walk goes, in (0, 1); 0.8.
+    /// How far the walk goes, in (0, 1). Default 0.8, as in pytorch-metric-learning.
     pub alpha: f64,
-    /// By how much the own proxy must be nearer, finite; 5e-4.
+    /// By how much the own proxy must be nearer, finite. Default 5e-4, as in pytorch-metric-learning.
     pub margin: f64,
 }
 

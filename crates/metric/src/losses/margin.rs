@@ -20,13 +20,13 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Margin {
-    /// Half the width of the band between positives and negatives, finite; 0.2.
+    /// Half the width of the band between positives and negatives, finite. Default 0.2, as in pytorch-metric-learning.
     pub margin: f32,
-    /// The boundary between positives and negatives, finite; 1.2.
+    /// The boundary between positives and negatives, finite. Default 1.2, as in pytorch-metric-learning.
     pub beta: f32,
-    /// Weight of the regulariser of a learnt boundary, at least 0; 0.
+    /// Weight of the regulariser of a learnt boundary, at least 0. Default 0, as in pytorch-metric-learning.
     pub nu: f32,
-    /// How triplets become one number.
+    /// How triplets become one number. Default [`Reducer::Divisor`], as in pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

@@ -15,13 +15,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MultiSimilarity {
-    /// Weight of positives, > 0.
+    /// Weight of positives, > 0. Default 2, as in the paper and in pytorch-metric-learning.
     pub alpha: f32,
-    /// Weight of negatives, > 0.
+    /// Weight of negatives, > 0. Default 50, as in the paper and in pytorch-metric-learning.
     pub beta: f32,
-    /// Similarity at which a pair starts to count, finite.
+    /// Similarity at which a pair starts to count, finite. Default 0.5, as in pytorch-metric-learning; 1 in the paper.
     pub base: f32,
-    /// How anchors become one number; those without pairs count.
+    /// How anchors become one number; those without pairs count. Default [`Reducer::Mean`], as in
+    /// pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NcaLoss {
-    /// Sharpness of the softmax, > 0; 1 in pytorch-metric-learning.
+    /// Sharpness of the softmax, > 0. Default 1, as in pytorch-metric-learning.
     pub scale: f32,
-    /// How anchors become one number.
+    /// How anchors become one number. Default [`Reducer::Mean`], as in pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NtXent {
-    /// Temperature, > 0; 0.07 in pytorch-metric-learning, 0.1 to 0.5 in SimCLR.
+    /// Temperature, > 0. Default 0.07, as in pytorch-metric-learning; 0.1 to 0.5 in SimCLR.
     pub temperature: f64,
-    /// How positive pairs become one number.
+    /// How positive pairs become one number. Default [`Reducer::Mean`], as in pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

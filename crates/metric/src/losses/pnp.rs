@@ -64,9 +64,9 @@ impl Penalty {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pnp {
-    /// What negatives before a positive cost; their number.
+    /// What negatives before a positive cost. Default [`Penalty::Linear`]: their number.
     pub penalty: Penalty,
-    /// Width of the sigmoid, > 0; 0.01.
+    /// Width of the sigmoid, > 0. Default 0.01, as in pytorch-metric-learning.
     pub anneal: f32,
 }
 

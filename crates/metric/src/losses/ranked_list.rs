@@ -17,17 +17,18 @@ const EPSILON: f64 = 1e-5;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RankedList {
-    /// Width of the band between positives and negatives, finite; 0.4 in the paper.
+    /// Width of the band between positives and negatives, finite. Default 0.4, as in the paper.
     pub margin: f32,
-    /// Where negatives begin; `None` is `1 + margin / 2`.
+    /// Where negatives begin. Default none, which is `1 + margin / 2`, as in pytorch-metric-learning.
     pub alpha: Option<f32>,
-    /// Weight of the negatives, in [0, 1]; 0.5.
+    /// Weight of the negatives, in [0, 1]. Default 0.5, as in pytorch-metric-learning.
     pub imbalance: f32,
-    /// Sharpness of the weights of positives, at least 0; 0, which weighs them alike.
+    /// Sharpness of the weights of positives, at least 0. Default 0, as in pytorch-metric-learning, which weighs them
+    /// alike.
     pub positive_temperature: f32,
-    /// Sharpness of the weights of negatives, at least 0; 10 in the paper.
+    /// Sharpness of the weights of negatives, at least 0. Default 10, as in the paper.
     pub negative_temperature: f32,
-    /// How anchors become one number.
+    /// How anchors become one number. Default [`Reducer::Mean`], as in pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

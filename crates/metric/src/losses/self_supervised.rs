@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SelfSupervised {
     /// Whether every view is an anchor and a reference. If not, the first view is compared with the others only.
+    /// Default true.
     pub symmetric: bool,
 }
 

@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SupCon {
-    /// Temperature, > 0; 0.1 in the paper and in pytorch-metric-learning.
+    /// Temperature, > 0. Default 0.1, as in the paper and in pytorch-metric-learning.
     pub temperature: f64,
-    /// How anchors become one number; those without a positive are zero.
+    /// How anchors become one number; those without a positive are zero. Default [`Reducer::AverageNonZero`], as in
+    /// pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

@@ -21,13 +21,13 @@ static SELECTED: Reducer = Reducer::Divisor;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ThresholdConsistentMargin {
-    /// Weight of positives, at least 0; 1.
+    /// Weight of positives, at least 0. Default 1, as in pytorch-metric-learning.
     pub positive_weight: f32,
-    /// Weight of negatives, at least 0; 1.
+    /// Weight of negatives, at least 0. Default 1, as in pytorch-metric-learning.
     pub negative_weight: f32,
-    /// Positives should be as similar as this, finite; 0.9.
+    /// Positives should be as similar as this, finite. Default 0.9, as in pytorch-metric-learning.
     pub positive_margin: f32,
-    /// Negatives should be less similar than this, finite; 0.5.
+    /// Negatives should be less similar than this, finite. Default 0.5, as in pytorch-metric-learning.
     pub negative_margin: f32,
 }
 

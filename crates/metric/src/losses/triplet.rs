@@ -22,13 +22,13 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TripletMargin {
-    /// How much nearer the positive must be, finite. 0.05 in pytorch-metric-learning, 0.2 in FaceNet.
+    /// How much nearer the positive must be, finite. Default 0.05, as in pytorch-metric-learning; 0.2 in FaceNet.
     pub margin: f32,
-    /// Softplus in place of the hinge.
+    /// Softplus in place of the hinge. Default false.
     pub smooth: bool,
-    /// The negative may be compared with the positive instead of the anchor.
+    /// The negative may be compared with the positive instead of the anchor. Default false.
     pub swap: bool,
-    /// How triplets become one number.
+    /// How triplets become one number. Default [`Reducer::AverageNonZero`], as in pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

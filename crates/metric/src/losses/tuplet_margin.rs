@@ -16,11 +16,12 @@ const LEAST_SINE: f64 = 1e-4;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TupletMargin {
-    /// Slack of the positive's angle in degrees, in [0, 90]; 5.73, a tenth of a radian.
+    /// Slack of the positive's angle in degrees, in [0, 90]. Default 5.73, as in pytorch-metric-learning: a tenth of a
+    /// radian.
     pub margin: f32,
-    /// Scale, > 0; 64.
+    /// Scale, > 0. Default 64, as in pytorch-metric-learning.
     pub scale: f32,
-    /// How positive pairs become one number.
+    /// How positive pairs become one number. Default [`Reducer::Mean`], as in pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

@@ -36,15 +36,15 @@ const DISTANCE: Distance = Distance::Euclidean { normalized: false, squared: fal
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeepMahalanobis {
-    /// The loss; FaceNet's margin is 0.2.
+    /// The loss. Default margin 0.2, as in FaceNet.
     pub loss: TripletMargin,
-    /// Which triplets count.
+    /// Which triplets count. Default [`Mining::SemiHard`].
     pub mining: Mining,
     /// Weight of the penalty, finite and not negative. Default 1e-3.
     pub penalty: f64,
-    /// Images of a class in a batch, at least 2; 4 in Hermans et al.
+    /// Images of a class in a batch, at least 2. Default 4, as in Hermans et al.
     pub images_per_class: usize,
-    /// How batches are drawn, in place of `images_per_class` images of as many classes as fit.
+    /// How batches are drawn, in place of `images_per_class` images of as many classes as fit. Default none.
     pub sampling: Option<Sampling>,
 }
 

@@ -23,7 +23,7 @@ const IMAGES_PER_CLASS: usize = 4;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LossTraining {
-    /// The loss.
+    /// The loss. Default [`MultiSimilarity`].
     pub loss: LossSettings,
     /// Chooses the tuples; every one of the batch counts without it. A loss with class weights weighs every image by
     /// how often it is in a tuple.

@@ -18,13 +18,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Siamese {
-    /// The loss and its margins.
+    /// The loss and its margins. Default that of [`Contrastive`].
     pub loss: Contrastive,
-    /// How embeddings are compared.
+    /// How embeddings are compared. Default that of [`Distance`].
     pub distance: Distance,
-    /// Images of a class in a batch, at least 2.
+    /// Images of a class in a batch, at least 2. Default 4, as for triplets in Hermans et al.
     pub images_per_class: usize,
-    /// How batches are drawn, in place of `images_per_class` images of as many classes as fit.
+    /// How batches are drawn, in place of `images_per_class` images of as many classes as fit. Default none.
     pub sampling: Option<Sampling>,
 }
 

@@ -16,13 +16,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SupConMethod {
-    /// The loss and its temperature.
+    /// The loss and its temperature. Default that of [`SupCon`].
     pub loss: SupCon,
-    /// Augmented views of each image; 2 in the paper. With 1, positives are other images of the class only, which
-    /// costs half as much an image.
+    /// Augmented views of each image, at least 1. Default 1; 2 in the paper. With 1, positives are other images of the
+    /// class only, which costs half as much an image.
     pub views: usize,
-    /// Hidden units and outputs of the projection head; the paper has 2048 and 128 behind a ResNet-50. `None` puts the
-    /// loss on the encoder's own features, as metric-learning libraries do.
+    /// Hidden units and outputs of the projection head, at least 1 each; the paper has 2048 and 128 behind a ResNet-50.
+    /// Default none: the loss stands on the encoder's own features, as in metric-learning libraries.
     pub projector: Option<[usize; 2]>,
 }
 

@@ -104,9 +104,9 @@ impl Weak {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WeakTraining {
-    /// The loss, over tuples.
+    /// The loss, over tuples. Default [`Contrastive`].
     pub loss: LossSettings,
-    /// How embeddings are compared; without it the loss's own distance.
+    /// How embeddings are compared. Default none: the loss's own distance.
     pub distance: Option<Distance>,
 }
 

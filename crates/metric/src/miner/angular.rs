@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AngularMiner {
-    /// In degrees, in [0, 90]; 20.
+    /// In degrees, in [0, 90]. Default 20, as in pytorch-metric-learning.
     pub angle: f32,
 }
 

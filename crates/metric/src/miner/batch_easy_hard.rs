@@ -24,13 +24,15 @@ pub enum Strategy {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BatchEasyHardMiner {
-    /// Which positives; easy. Not semi-hard together with semi-hard or with all negatives.
+    /// Which positives. Default [`Strategy::Easy`], as in pytorch-metric-learning. Not semi-hard together with
+    /// semi-hard or with all negatives.
     pub positive: Strategy,
-    /// Which negatives; semi-hard. Not semi-hard together with all positives.
+    /// Which negatives. Default [`Strategy::SemiHard`], as in pytorch-metric-learning. Not semi-hard together with all
+    /// positives.
     pub negative: Strategy,
-    /// Chosen positives lie between these distances, both included; no bound.
+    /// Chosen positives lie between these distances, both included. Default none: no bound.
     pub positive_range: Option<[f32; 2]>,
-    /// Chosen negatives lie between these distances, both included; no bound.
+    /// Chosen negatives lie between these distances, both included. Default none: no bound.
     pub negative_range: Option<[f32; 2]>,
 }
 

@@ -16,11 +16,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DistanceWeightedMiner {
-    /// Distances below this weigh like it, in (0, 2): the nearest pairs have noisy gradients; 0.5.
+    /// Distances below this weigh like it, in (0, 2): the nearest pairs have noisy gradients. Default 0.5, as in
+    /// pytorch-metric-learning.
     pub cutoff: f32,
-    /// Negatives as far as this have no loss any more and are not drawn, above 0; 1.4.
+    /// Negatives as far as this have no loss any more and are not drawn, above 0. Default 1.4, as in
+    /// pytorch-metric-learning.
     pub nonzero_loss_cutoff: f32,
-    /// Seed of the draws; [`Miner::mine_at`] takes another draw at every step.
+    /// Seed of the draws; [`Miner::mine_at`] takes another draw at every step. Default 0.
     pub seed: u64,
 }
 

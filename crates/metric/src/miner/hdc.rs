@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HdcMiner {
-    /// Share that is kept, rounded up, in (0, 1]; 0.5.
+    /// Share that is kept, rounded up, in (0, 1]. Default 0.5, as in pytorch-metric-learning.
     pub share: f32,
 }
 

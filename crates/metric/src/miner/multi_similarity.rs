@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MultiSimilarityMiner {
-    /// Slack, finite; 0.1.
+    /// Slack, finite. Default 0.1, as in pytorch-metric-learning.
     pub epsilon: f32,
 }
 

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ranks {
-    /// The first rank, at least 1.
+    /// The first rank, at least 1. Default 1.
     pub from: usize,
-    /// The last rank, not below the first; none for all that follow.
+    /// The last rank, not below the first; none for all that follow. Default 1.
     pub to: Option<usize>,
 }
 

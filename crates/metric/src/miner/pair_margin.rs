@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PairMarginMiner {
-    /// Positives must be farther than this, finite; 0.2.
+    /// Positives must be farther than this, finite. Default 0.2, as in pytorch-metric-learning.
     pub positive_margin: f32,
-    /// Negatives must be nearer than this, finite; 0.8.
+    /// Negatives must be nearer than this, finite. Default 0.8, as in pytorch-metric-learning.
     pub negative_margin: f32,
 }
 

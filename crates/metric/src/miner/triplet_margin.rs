@@ -22,9 +22,9 @@ pub enum TripletKind {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TripletMarginMiner {
-    /// The margin, finite; 0.2 there.
+    /// The margin, finite. Default 0.2, as there.
     pub margin: f32,
-    /// Which triplets; all there.
+    /// Which triplets. Default [`TripletKind::All`], as there.
     pub kind: TripletKind,
 }
 

@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UniformHistogramMiner {
-    /// Bins, at least 1; 100.
+    /// Bins, at least 1. Default 100, as in pytorch-metric-learning.
     pub bins: usize,
-    /// Positive pairs drawn of each bin; 10.
+    /// Positive pairs drawn of each bin. Default 10, as in pytorch-metric-learning.
     pub positives_per_bin: usize,
-    /// Negative pairs drawn of each bin; 10.
+    /// Negative pairs drawn of each bin. Default 10, as in pytorch-metric-learning.
     pub negatives_per_bin: usize,
-    /// Seed of the draws; [`Miner::mine_at`] takes another draw at every step.
+    /// Seed of the draws; [`Miner::mine_at`] takes another draw at every step. Default 0.
     pub seed: u64,
 }
 

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CosFace {
-    /// Margin, 0 to 2; 0.35 in the paper and in pytorch-metric-learning.
+    /// Margin, 0 to 2. Default 0.35, as in the paper and in pytorch-metric-learning.
     pub margin: f64,
-    /// Scale of the logits, > 0; 64 in both.
+    /// Scale of the logits, > 0. Default 64, as in both.
     pub scale: f64,
-    /// How the elements, one an embedding, become one number.
+    /// How the elements, one an embedding, become one number. Default [`Reducer::Mean`], as in pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

@@ -21,11 +21,11 @@ use std::f64::consts::PI;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LargeMarginSoftmax {
-    /// Margin, a whole number, 1 to 16; 4 in pytorch-metric-learning, 2 to 4 in the paper.
+    /// Margin, a whole number, 1 to 16. Default 4, as in pytorch-metric-learning; 2 to 4 in the paper.
     pub margin: usize,
-    /// Scale of the logits, > 0; 1 in both.
+    /// Scale of the logits, > 0. Default 1, as in both.
     pub scale: f64,
-    /// How the elements, one an embedding, become one number.
+    /// How the elements, one an embedding, become one number. Default [`Reducer::Mean`], as in pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NormalizedSoftmax {
-    /// Temperature, > 0; 0.05 in the paper and in pytorch-metric-learning.
+    /// Temperature, > 0. Default 0.05, as in the paper and in pytorch-metric-learning.
     pub temperature: f64,
-    /// How the elements, one an embedding, become one number.
+    /// How the elements, one an embedding, become one number. Default [`Reducer::Mean`], as in pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

@@ -17,11 +17,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProxyAnchor {
-    /// Margin, -2 to 2; 0.1 in the paper and in pytorch-metric-learning.
+    /// Margin, -2 to 2. Default 0.1, as in the paper and in pytorch-metric-learning.
     pub margin: f64,
-    /// Sharpness, > 0; 32 in both.
+    /// Sharpness, > 0. Default 32, as in both.
     pub alpha: f64,
-    /// How the elements, one a proxy of each kind, become one number.
+    /// How the elements, one a proxy of each kind, become one number. Default [`Reducer::Divisor`], as in
+    /// pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

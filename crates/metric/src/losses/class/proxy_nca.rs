@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProxyNca {
-    /// Factor of the squared distances, > 0; 1 in the paper and in pytorch-metric-learning.
+    /// Factor of the squared distances, > 0. Default 1, as in the paper and in pytorch-metric-learning.
     pub scale: f64,
-    /// How the elements, one an embedding, become one number.
+    /// How the elements, one an embedding, become one number. Default [`Reducer::Mean`], as in pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

@@ -15,15 +15,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SoftTriple {
-    /// Centres of a class, at least 1; 10 in the paper and in pytorch-metric-learning.
+    /// Centres of a class, at least 1. Default 10, as in the paper and in pytorch-metric-learning.
     pub centers: usize,
-    /// Scale of the logits, > 0; 20 in both.
+    /// Scale of the logits, > 0. Default 20, as in both.
     pub lambda: f64,
-    /// Softness of the choice among centres, > 0; 0.1 in both.
+    /// Softness of the choice among centres, > 0. Default 0.1, as in both.
     pub gamma: f64,
-    /// Margin, 0 to 2; 0.01 in both.
+    /// Margin, 0 to 2. Default 0.01, as in both.
     pub margin: f64,
-    /// How the elements, one an embedding, become one number.
+    /// How the elements, one an embedding, become one number. Default [`Reducer::Mean`], as in pytorch-metric-learning.
     pub reducer: Reducer,
 }
 

@@ -17,13 +17,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SubCenterArcFace {
-    /// Margin in degrees, 0 to 90; 28.6 in pytorch-metric-learning, 0.5 rad (28.65) in the paper.
+    /// Margin in degrees, 0 to 90. Default 28.6, as in pytorch-metric-learning; 0.5 rad (28.65) in the paper.
     pub margin: f64,
-    /// Scale of the logits, > 0; 64 in both.
+    /// Scale of the logits, > 0. Default 64, as in both.
     pub scale: f64,
-    /// Directions of a class, at least 1; 3 in both.
+    /// Directions of a class, at least 1. Default 3, as in both.
     pub centers: usize,
-    /// How the elements, one an embedding, become one number.
+    /// How the elements, one an embedding, become one number. Default [`Reducer::Mean`], as in pytorch-metric-learning.
     pub reducer: Reducer,
 }
 
