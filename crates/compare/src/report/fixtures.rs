@@ -96,6 +96,7 @@ pub(super) fn figures() -> Figures {
         method: name.into(),
         seed: 1,
         map: vec![[0.5, -0.25], [-1.0, 0.5], [0.25, 0.0]],
+        tsne: vec![[4.0, 0.0], [-8.0, 1.0], [4.0, -1.0]],
         explained: vec![0.6, 0.25],
         spectrum: vec![1.0, 0.5, 0.05],
         similarities: Some(Similarities {

@@ -3,7 +3,6 @@
 use super::{
     config::Config,
     features::Features,
-    figures::Frame,
     memory,
     method::{Base, Deep, DeepVisitor, Linear, MethodName, MethodSettings},
     prepare::Prepared,
@@ -214,14 +213,13 @@ impl Runner<'_> {
             bootstrap: Default::default(),
         };
         if row.status == Status::Ok {
-            let frame = (seed == self.config.seed).then(|| Frame::new(&self.data.seen.test)).transpose()?;
-            let scores = score(&learnt.features, self.data, &augmenter, &self.device, seed, frame.as_ref())?;
+            let pictured = seed == self.config.seed;
+            let scores = score(&learnt.features, self.data, &augmenter, &self.device, seed, pictured)?;
             row.scores = scores.values;
             row.bootstrap = scores.bootstrap;
             row.notes.extend(scores.notes);
-            if let Some((frame, pictures)) = frame.zip(scores.pictures) {
-                let method = MethodFigures { method: row.method.clone(), seed, ..pictures };
-                figures.insert(frame.into_set(&self.data.seen.test, &method)?, method);
+            for (set, pictures) in scores.pictures {
+                figures.insert(set, MethodFigures { method: row.method.clone(), seed, ..pictures });
             }
         }
         Ok(row)

@@ -2,10 +2,10 @@
 
 use super::{
     features::Features,
-    figures::Frame,
+    figures,
     prepare::{Parts, Prepared},
 };
-use crate::report::{Bootstrap, MethodFigures};
+use crate::report::{Bootstrap, FigureSet, MethodFigures};
 use burn::tensor::Device;
 use nearfar_core::{augment::Augmenter, data::Dataset, matrix::Matrix, train::embed};
 use nearfar_eval::{
@@ -31,8 +31,8 @@ pub struct Scores {
     pub notes: Vec<String>,
     /// Intervals over queries and classes, by the name of the score.
     pub bootstrap: BTreeMap<String, Bootstrap>,
-    /// What the pictures need, if they were asked for.
-    pub pictures: Option<MethodFigures>,
+    /// What the pictures of seen and of unseen classes need, if they were asked for.
+    pub pictures: Vec<(FigureSet, MethodFigures)>,
 }
 
 impl Scores {
@@ -64,14 +64,15 @@ impl Labelled<'_> {
     }
 }
 
-/// Scores `features` on everything that was prepared; `frame` says which items the pictures show, if they are wanted.
+/// Scores `features` on everything that was prepared; `pictured` says whether
+/// pictures are wanted.
 pub fn score(
     features: &Features,
     data: &Prepared,
     augmenter: &Augmenter,
     device: &Device,
     seed: u64,
-    frame: Option<&Frame>,
+    pictured: bool,
 ) -> anyhow::Result<Scores> {
     let mut scores = Scores::default();
     let distance = features.distance();
@@ -82,13 +83,15 @@ pub fn score(
         let [train, validation, test] = labelled(parts, read)?;
         let ranked = rank(&mut scores, place, &test, distance);
         transfer(&mut scores, place, [&train, &validation, &test], seed);
-        if place == "seen" {
-            if let Some(frame) = frame {
-                match frame.pictures(&test.features, test.labels, distance, ranked.as_ref()) {
-                    Ok(pictures) => scores.pictures = Some(pictures),
-                    Err(error) => scores.notes.push(format!("pictures: {error}")),
-                }
+        if pictured {
+            // A gallery for each place would make the page too large.
+            let (ranked, unseen) = (ranked.as_ref().filter(|_| place == "seen"), place == "unseen");
+            match figures::pictures(&parts.test, &test.features, distance, ranked, unseen) {
+                Ok(pictures) => scores.pictures.push(pictures),
+                Err(error) => scores.notes.push(format!("pictures of {place} classes: {error}")),
             }
+        }
+        if place == "seen" {
             geometry(&mut scores, &test.features);
             views(&mut scores, features, &parts.test, augmenter, device)?;
         }

@@ -37,7 +37,8 @@ pub(super) struct Panel {
 /// All figures that have something to show, in the order of the page.
 pub(super) fn figures(report: &Report, pictures: &Figures) -> Vec<Figure> {
     let mut figures = vec![ranks::ranks(report), sweeps::sweeps(report), cost::cost(report), curves::curves(report)];
-    figures.extend([embedding::maps(pictures), embedding::similarities(pictures), embedding::spectra(pictures)]);
+    figures.extend(embedding::maps(pictures));
+    figures.extend([embedding::similarities(pictures), embedding::spectra(pictures)]);
     figures.retain(|figure| !figure.panels.is_empty());
     figures
 }
