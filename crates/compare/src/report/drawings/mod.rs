@@ -4,6 +4,7 @@
 mod cost;
 mod curves;
 mod embedding;
+mod maps;
 mod ranks;
 mod sweeps;
 
@@ -37,7 +38,7 @@ pub(super) struct Panel {
 /// All figures that have something to show, in the order of the page.
 pub(super) fn figures(report: &Report, pictures: &Figures) -> Vec<Figure> {
     let mut figures = vec![ranks::ranks(report), sweeps::sweeps(report), cost::cost(report), curves::curves(report)];
-    figures.extend(embedding::maps(pictures));
+    figures.extend(maps::maps(pictures));
     figures.extend([embedding::similarities(pictures), embedding::spectra(pictures)]);
     figures.retain(|figure| !figure.panels.is_empty());
     figures
