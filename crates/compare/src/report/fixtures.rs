@@ -118,6 +118,7 @@ pub(super) fn figures() -> Figures {
     Figures {
         sets: vec![FigureSet {
             run: String::new(),
+            unseen: false,
             classes: vec!["cat".into(), "<script>dog".into()],
             methods: ["triplet", "simclr"].map(method).into(),
             points: points.clone(),

@@ -89,5 +89,11 @@ const probe = (() => {
   // With the pointer elsewhere.
   const left = () => tip().hidden && !all(".same").length ? [] : ["the tip stays"];
 
-  return { look, aim, pointed, left };
+  // Tables that printing would leave out, as they are folded away.
+  const folded = () => {
+    all("details").forEach(one => { one.open = false; });
+    return all("details table").filter(one => !one.checkVisibility()).length;
+  };
+
+  return { look, aim, pointed, left, folded };
 })();
