@@ -103,13 +103,15 @@ fn every_method_runs_and_the_same_seed_gives_the_same_report() {
 /// The page has its pictures, asks for nothing from elsewhere, and is small enough to send around.
 fn page_is_whole(path: &Path) {
     let page = fs::read_to_string(path).unwrap();
-    for id in ["cost", "curves", "maps", "similarities", "spectra", "galleries", "confusions"] {
+    let maps = ["maps-tsne", "maps", "maps-unseen-tsne", "maps-unseen"];
+    for id in maps.iter().chain(&["cost", "curves", "similarities", "spectra", "galleries", "confusions"]) {
         assert!(page.contains(&format!("id=\"{id}\"")), "{id}");
     }
-    assert!(page.contains("data-thumb=\"t0-") && page.contains("url(\"data:image/png;base64,"));
-    for foreign in ["src=", "href=", "@import", "http:", "https:", "<link"] {
+    assert!(page.contains("data-item=\"0-") && page.contains("url(\"data:image/png;base64,"));
+    for foreign in [" src=", "@import", "http:", "https:", "<link"] {
         assert!(!page.contains(foreign), "{foreign}");
     }
+    assert_eq!(page.matches("href=").count(), page.matches("href=\"#").count());
     assert!(page.len() < 5_000_000, "{} bytes", page.len());
 }
 

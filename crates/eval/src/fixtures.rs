@@ -12,12 +12,21 @@ pub(crate) fn golden(name: &str) -> Value {
     read(&format!("{folder}/{name}"))
 }
 
-/// Statistics of scipy and statsmodels, made by a script of their own: a `GOLDEN_DIR` without them leaves the
-/// workspace's in force.
+/// Statistics of scipy and statsmodels.
 pub(crate) fn statistics() -> Value {
-    let other = std::env::var("GOLDEN_DIR").map(|folder| format!("{folder}/stats.json")).ok();
+    of_own_script("stats.json")
+}
+
+/// t-SNE of scikit-learn.
+pub(crate) fn map_of_rows() -> Value {
+    of_own_script("tsne.json")
+}
+
+/// A file that a script of its own makes: a `GOLDEN_DIR` without it leaves the workspace's in force.
+fn of_own_script(name: &str) -> Value {
+    let other = std::env::var("GOLDEN_DIR").map(|folder| format!("{folder}/{name}")).ok();
     let other = other.filter(|path| std::path::Path::new(path).exists());
-    read(&other.unwrap_or_else(|| format!("{SHIPPED}/stats.json")))
+    read(&other.unwrap_or_else(|| format!("{SHIPPED}/{name}")))
 }
 
 fn read(path: &str) -> Value {

@@ -13,6 +13,7 @@
 //! | what can a linear classifier read? | [`probe`] | accuracy, penalty chosen on validation rows |
 //! | do clusters find the classes again? | [`clustering`](mod@clustering) | NMI, AMI |
 //! | how is the space used? | [`geometry`], [`spectrum`] | alignment, uniformity, std, class separation, effective rank, rho |
+//! | what does a picture of the rows look like? | [`tsne`](mod@tsne) | places in the plane |
 //! | is a difference real? | [`stats`] | t intervals, bootstrap, paired tests, Holm, Friedman, power |
 //!
 //! Definitions are those of pytorch-metric-learning unless a name says otherwise. Results do not depend on the number
@@ -54,6 +55,7 @@ pub mod retrieval;
 mod rows;
 pub mod spectrum;
 pub mod stats;
+pub mod tsne;
 pub mod verification;
 
 pub use agreement::{adjusted_mutual_information, normalized_mutual_information};
@@ -68,4 +70,5 @@ pub use probe::{LinearProbe, ProbeConfig, ProbeFit, linear_probe};
 pub use prototypes::{Prototypes, prototypes};
 pub use retrieval::{PerQuery, RetrievalScores, retrieval, retrieval_per_query};
 pub use spectrum::{effective_rank, rho_spectrum, singular_values};
+pub use tsne::{Tsne, TsneConfig, tsne};
 pub use verification::{Verification, verification, verification_from_scores};

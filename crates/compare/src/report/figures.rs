@@ -2,21 +2,24 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Not};
 
 /// The pictures of one report.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
-    /// One for each run.
+    /// One for each run and part of its test items.
     pub sets: Vec<FigureSet>,
 }
 
-/// The pictures of one run: every method on the same test items.
+/// The pictures of one run on seen or on unseen classes: every method on the same test items.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FigureSet {
     /// Label of the run in a joined report.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub run: String,
+    /// Whether the items are of classes that were kept from training.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub unseen: bool,
     /// Names of the classes that items are of.
     pub classes: Vec<String>,
     /// The items of every map, in the order of its points.
@@ -37,6 +40,9 @@ pub struct MethodFigures {
     pub seed: u64,
     /// First two principal components of the points; empty where the embeddings vary in fewer directions.
     pub map: Vec<[f32; 2]>,
+    /// The points by t-SNE; empty where there are no components to start from.
+    #[serde(default)]
+    pub tsne: Vec<[f32; 2]>,
     /// Shares of the points' variance along the two.
     pub explained: Vec<f64>,
     /// Singular values of the points' embeddings over the largest one, falling.
@@ -133,11 +139,12 @@ impl From<Png> for String {
 
 impl Figures {
     /// Puts in the pictures of a method, in place of those that it had. `frame` is the set without its methods; a set
-    /// of the same run on other items is one that no row belongs to any more.
+    /// of the same run and part on other items is one that no row belongs to any more.
     pub fn insert(&mut self, frame: FigureSet, method: MethodFigures) {
         let fits = |set: &FigureSet| (&set.classes, &set.points) == (&frame.classes, &frame.points);
-        self.sets.retain(|set| set.run != frame.run || fits(set));
-        let at = match self.sets.iter().position(|set| set.run == frame.run) {
+        let same_part = |set: &FigureSet| (&set.run, set.unseen) == (&frame.run, frame.unseen);
+        self.sets.retain(|set| !same_part(set) || fits(set));
+        let at = match self.sets.iter().position(same_part) {
             Some(at) => at,
             None => {
                 self.sets.push(FigureSet { methods: Vec::new(), thumbnails: BTreeMap::new(), ..frame.clone() });
@@ -186,10 +193,15 @@ mod tests {
         let seeds: Vec<_> = all.sets[0].methods.iter().map(|own| (own.method.as_str(), own.seed)).collect();
         assert_eq!(seeds, [("triplet", 2), ("simclr", 0)]);
         assert_eq!((all.sets.len(), &all.sets[0].thumbnails), (1, &set.thumbnails));
+        // Another part of the test items has pictures of its own.
+        let unseen = FigureSet { unseen: true, points: Vec::new(), ..frame.clone() };
+        all.insert(unseen, MethodFigures { method: "simclr".into(), ..MethodFigures::default() });
+        assert_eq!(all.sets.iter().map(|set| set.methods.len()).collect::<Vec<_>>(), [2, 1]);
         // The same run on other items starts anew.
         let other = FigureSet { points: frame.points[1..].to_vec(), ..frame };
         all.insert(other, MethodFigures { method: "moco".into(), ..MethodFigures::default() });
-        assert_eq!((all.sets.len(), all.sets[0].methods.len()), (1, 1));
+        let kept: Vec<_> = all.sets.iter().map(|set| (set.unseen, set.methods.len())).collect();
+        assert_eq!(kept, [(true, 1), (false, 1)]);
     }
 
     #[test]

@@ -97,6 +97,7 @@ pub(super) fn figures() -> Figures {
         method: name.into(),
         seed: 1,
         map: vec![[0.5, -0.25], [-1.0, 0.5], [0.25, 0.0]],
+        tsne: vec![[4.0, 0.0], [-8.0, 1.0], [4.0, -1.0]],
         explained: vec![0.6, 0.25],
         spectrum: vec![1.0, 0.5, 0.05],
         similarities: Some(Similarities {
@@ -118,6 +119,7 @@ pub(super) fn figures() -> Figures {
     Figures {
         sets: vec![FigureSet {
             run: String::new(),
+            unseen: false,
             classes: vec!["cat".into(), "<script>dog".into()],
             methods: ["triplet", "simclr"].map(method).into(),
             points: points.clone(),

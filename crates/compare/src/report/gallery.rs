@@ -6,6 +6,10 @@ use super::{
     format::{interval, number, percent, probability, signed},
 };
 use minijinja::{Value, context};
+use std::collections::BTreeSet;
+
+/// Most bytes of small pictures in a page. Where there are more, marks of maps have names alone.
+const PICTURES: usize = 2_300_000;
 
 /// The drawings, with their tables.
 pub(super) fn figures(report: &Report, pictures: &Figures) -> Vec<Value> {
@@ -27,16 +31,27 @@ pub(super) fn figures(report: &Report, pictures: &Figures) -> Vec<Value> {
     drawings::figures(report, pictures).iter().map(figure).collect()
 }
 
-/// Style-sheet classes of the small pictures with their files in base64, each picture once.
+/// Style-sheet classes of the small pictures with their files in base64, each picture once: those of the galleries
+/// first, then those of the maps, as far as [`PICTURES`] goes.
 pub(super) fn thumbnails(pictures: &Figures) -> Vec<Value> {
-    let of_set = |(number, set): (usize, &FigureSet)| {
-        let item = |(item, png): (&usize, &super::Png)| {
+    let sets = || pictures.sets.iter().enumerate();
+    let of_galleries = sets().flat_map(|(number, set)| {
+        let queries = set.methods.iter().flat_map(|own| &own.gallery);
+        queries.flat_map(|query| query.neighbors.iter().chain([&query.query])).map(move |shown| (number, shown.item))
+    });
+    let of_maps = sets().flat_map(|(number, set)| set.points.iter().map(move |shown| (number, shown.item)));
+    let (mut taken, mut left, mut found) = (BTreeSet::new(), PICTURES, Vec::new());
+    for (number, item) in of_galleries.chain(of_maps) {
+        let set = &pictures.sets[number];
+        let Some(png) = set.thumbnails.get(&item).filter(|png| png.base64().len() <= left) else { continue };
+        if taken.insert((number, item)) {
+            left -= png.base64().len();
             // Only base64 can be in it.
-            context! { class => set.thumbnail(number, *item), data => Value::from_safe_string(png.base64().to_owned()) }
-        };
-        set.thumbnails.iter().map(item).collect::<Vec<_>>()
-    };
-    pictures.sets.iter().enumerate().flat_map(of_set).collect()
+            let data = Value::from_safe_string(png.base64().to_owned());
+            found.push(context! { class => set.thumbnail(number, item), data => data });
+        }
+    }
+    found
 }
 
 /// Queries with their neighbours, method by method; nothing where there are no pictures to show.
@@ -83,6 +98,7 @@ pub(super) fn confusions(pictures: &Figures) -> Vec<Value> {
             let share = if pair.of == 0 { 0.0 } else { pair.count as f64 / pair.of as f64 };
             context! {
                 run => set.run.as_str(),
+                part => if set.unseen { "unseen" } else { "trained" },
                 method => own.method.as_str(),
                 class => set.class(pair.class),
                 taken_for => set.class(pair.taken_for),
@@ -131,4 +147,24 @@ pub(super) fn bootstraps(report: &Report) -> Vec<Value> {
         }
     })
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Png, fixtures::figures};
+
+    #[test]
+    fn pictures_stay_within_their_bytes_and_galleries_come_first() {
+        let mut pictures = figures();
+        let set = &mut pictures.sets[0];
+        // Three quarters of the whole each, in base64; the query's neighbours come first.
+        let large = || Png::new(&vec![0; PICTURES / 16 * 9]);
+        set.thumbnails = [(3, large()), (7, large()), (9, Png::new(&[1, 2, 3])), (11, Png::new(&[4]))].into();
+        set.points.iter_mut().for_each(|point| point.item = 9);
+        let shown: Vec<String> =
+            thumbnails(&pictures).iter().map(|thumb| thumb.get_attr("class").unwrap().to_string()).collect();
+        // Item 3, the query, has no room left; nothing shows item 11.
+        assert_eq!(shown, ["t0-7", "t0-9"]);
+    }
 }

@@ -3,6 +3,7 @@
 use super::{
     Figures, Paradigm, Recommendation, Report, ReportError, Summary, Verdict,
     chart::{Chart, chart},
+    choice::{Certainty, Choice, Scored},
     definitions,
     facts::{self, Facts},
     format::{interval, number, probability, signed, with_half},
@@ -36,6 +37,7 @@ fn page(report: &Report, pictures: &Figures) -> Result<String, minijinja::Error>
     environment.get_template(NAME)?.render(context! {
         title => facts::title(report),
         thumbnails => gallery::thumbnails(pictures),
+        maps => !pictures.sets.is_empty(),
         recommendation => report.recommendation.iter().map(recommendation).collect::<Vec<_>>(),
         comparisons => gallery::comparisons(report),
         bootstraps => gallery::bootstraps(report),
@@ -54,10 +56,34 @@ fn page(report: &Report, pictures: &Figures) -> Result<String, minijinja::Error>
 }
 
 fn recommendation(advice: &Recommendation) -> Value {
+    let cards = advice.choices.iter().zip(&advice.sentences).map(|(choice, sentence)| match choice {
+        Some(choice) => card(choice),
+        None => context! { missing => sentence.as_str() },
+    });
     context! {
         run => advice.run.as_str(),
-        sentences => advice.sentences.to_vec(),
+        cards => cards.collect::<Vec<_>>(),
+        basis => advice.sentences.last().map_or("", String::as_str),
         would_change => advice.would_change.iter().map(|reason| marked(reason)).collect::<Vec<_>>(),
+    }
+}
+
+/// What to use for one goal, how sure that is, and what the families reach.
+fn card(choice: &Choice) -> Value {
+    let scored = |own: &Scored| {
+        let value = with_half(&choice.score, own.mean, own.half);
+        context! { method => own.method.as_str(), family => own.family.name(), value => value }
+    };
+    let others = choice.families.iter().filter(|own| own.method != choice.best.method);
+    context! {
+        missing => "",
+        purpose => choice.purpose.as_str(),
+        best => scored(&choice.best),
+        others => others.map(scored).collect::<Vec<_>>(),
+        score => choice.score.as_str(),
+        certainty => choice.certainty.name(),
+        sure => choice.certainty == Certainty::Sure,
+        reason => choice.reason.as_str(),
     }
 }
 
@@ -184,109 +210,4 @@ fn pairs(facts: &Facts) -> Vec<Value> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::{
-        Bootstrap,
-        fixtures::{figures, head_to_head, row},
-    };
-
-    fn page_of(change: impl FnOnce(&mut Report)) -> String {
-        let mut report = head_to_head();
-        change(&mut report);
-        report.summarize();
-        render(&report, &Figures::default()).unwrap()
-    }
-
-    #[test]
-    fn names_are_escaped_everywhere() {
-        let page = page_of(|report| {
-            let hostile = "\"><script>alert(1)</script>";
-            report.rows.push(row(hostile, Paradigm::Hybrid, 1, &[("retrieval.seen.map_at_r", 0.5)]));
-            report.rows[0].notes.push(hostile.into());
-            report.rows[0].axes.insert(hostile.into(), 1.0);
-            report.rows[0].scores.insert(format!("transfer.{hostile}.linear_probe"), 0.5);
-            report.settings.insert(hostile.into(), hostile.into());
-            report.notes.push("see https://example.org/ and `compare run`".into());
-            report.command = hostile.into();
-        });
-        assert!(!page.contains("<script"), "{page}");
-        assert!(!page.contains("http://") && !page.contains("https://"));
-        assert!(page.contains("&lt;script&gt;alert(&#x27;x&#x27;)&lt;&#x2f;script&gt; &amp; | &quot;shapes&quot;"));
-        assert!(page.contains("&lt;script&gt;dog"));
-        assert!(page.contains("<code>compare run</code>"));
-    }
-
-    #[test]
-    fn the_page_needs_nothing_from_elsewhere() {
-        let page = page_of(|_| ());
-        for foreign in ["src=", "href=", "url(", "@import", "http", "<link", "<script"] {
-            assert!(!page.contains(foreign), "{foreign}");
-        }
-        assert!(page.starts_with("<!doctype html>"));
-        assert!(page.contains("prefers-color-scheme: dark"));
-    }
-
-    #[test]
-    fn the_parts_of_the_page() {
-        let page = page_of(|_| ());
-        for part in [
-            "<b class=\"ruling supported\">supported</b>",
-            "0.800 ±0.025",
-            "<title id=\"chart-1-title\">",
-            "<desc id=\"chart-1-desc\">",
-            "class=\"series-0\"",
-            "class=\"interval\"",
-            "Mean average precision at R",
-            "data.images",
-            "compare run --seeds 3",
-        ] {
-            assert!(page.contains(part), "no {part} in\n{page}");
-        }
-        // Bars, two rankings, two drawings of cost.
-        assert_eq!(page.matches("<svg").count(), 5);
-        assert_eq!(page.matches("class=\"interval\"").count(), 10);
-        assert_eq!(page.matches("<figure>").count(), page.matches("<figcaption>").count());
-        // The answer comes first.
-        let at = |part: &str| page.find(part).unwrap_or_else(|| panic!("no {part}"));
-        assert!(at("use triplet (metric;") < at("id=\"scores\"") && at("id=\"scores\"") < at("id=\"verdicts\""));
-    }
-
-    #[test]
-    fn pictures_are_shown_and_escaped() {
-        let mut report = head_to_head();
-        let found = Bootstrap { queries: [0.75, 0.85], classes: Some([0.6, 0.9]) };
-        report.rows[3].bootstrap.insert("retrieval.seen.map_at_r".into(), found);
-        report.summarize();
-        let page = render(&report, &figures()).unwrap();
-        for part in [
-            ".t0-3{background-image:url(\"data:image/png;base64,AQID\")}",
-            "data-item=\"0-7\" data-name=\"&lt;script&gt;dog\"",
-            "<span class=\"shown wrong\"><span class=\"thumb t0-7\" role=\"img\" aria-label=\"wrong: &lt;script&gt;",
-            "<span class=\"shown right\"><span class=\"thumb \" role=\"img\" aria-label=\"right: cat\">",
-            "worst, average precision 0.500",
-            "<td>25 %</td><td>3 of 12</td>",
-            "<td>0.750 to 0.850</td><td>0.600 to 0.900</td>",
-        ] {
-            assert!(page.contains(part), "no {part} in\n{page}");
-        }
-        assert_eq!(page.matches("<script").count(), 1);
-        for foreign in ["src=", "href=", "@import", "http", "<link"] {
-            assert!(!page.contains(foreign), "{foreign}");
-        }
-        assert_eq!(page.matches("url(").count(), page.matches("url(\"data:image/png;base64,").count());
-        assert_eq!(page.matches("<figure>").count(), page.matches("<figcaption>").count());
-    }
-
-    #[test]
-    fn an_empty_report_is_a_page() {
-        let page = render(&Report::default(), &Figures::default()).unwrap();
-        assert!(page.contains("No method came to its end"));
-    }
-
-    #[test]
-    fn one_seed_draws_no_interval() {
-        let page = page_of(|report| report.rows.retain(|row| row.seed == 1));
-        assert!(!page.contains("class=\"interval\"") && page.contains("0.790"));
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@
 mod ahead;
 mod budget;
 mod chart;
+mod choice;
 mod csv;
 mod definitions;
 mod drawings;

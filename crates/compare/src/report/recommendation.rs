@@ -1,12 +1,11 @@
 //! Which method to use, in three sentences, and what would change that.
 
 use super::{
-    Paradigm, Report, Row, RunInfo,
+    Report, Row, RunInfo,
     ahead::{Comparison, Outcome},
     axis,
-    definitions::place,
-    format::with_half,
-    table::{Line, Table, goals, tables},
+    choice::{Choice, choice, sentence},
+    table::{Table, goals, tables},
     verdict::{Difference, Ruling, Verdict},
 };
 use serde::{Deserialize, Serialize};
@@ -16,6 +15,9 @@ use serde::{Deserialize, Serialize};
 pub struct Recommendation {
     /// Three: what to use for retrieval, what for transfer, and what this rests on.
     pub sentences: Vec<String>,
+    /// What the first two sentences say; none where it was not measured.
+    #[serde(default)]
+    pub choices: [Option<Choice>; 2],
     /// What would change it, the nearest at hand first.
     pub would_change: Vec<String>,
     /// Label of the run in a joined report.
@@ -34,14 +36,17 @@ fn recommendation(report: &Report, table: &Table<'_>) -> Recommendation {
     let about = |topic: Difference| {
         report.verdicts.iter().find(|verdict| verdict.run == table.run && verdict.difference == Some(topic))
     };
+    let choices = [choice(table, retrieval, &of_retrieval), choice(table, transfer, &of_transfer)];
+    let told = |choice: &Option<Choice>, missing: &str| choice.as_ref().map_or_else(|| missing.to_owned(), sentence);
     let sentences = vec![
-        choice(table, retrieval, &of_retrieval, "Retrieval was not measured."),
-        choice(table, transfer, &of_transfer, "Transfer was not measured."),
+        told(&choices[0], "Retrieval was not measured."),
+        told(&choices[1], "Transfer was not measured."),
         basis(report, table.run, about(Difference::Goal)),
     ];
     let all: Vec<&Comparison> = of_retrieval.into_iter().chain(of_transfer).collect();
     Recommendation {
         sentences,
+        choices,
         would_change: would_change(&all, about(Difference::Supervision)),
         run: table.run.to_owned(),
     }
@@ -52,56 +57,6 @@ fn against<'r>(report: &'r Report, table: &Table<'_>, column: Option<usize>) -> 
     let score = column.map(|column| table.columns[column].as_str());
     let fits = |comparison: &&Comparison| comparison.run == table.run && Some(comparison.score.as_str()) == score;
     report.comparisons.iter().filter(fits).collect()
-}
-
-/// What to use for the goal that a score stands for.
-fn choice(table: &Table<'_>, column: Option<usize>, others: &[&Comparison], missing: &str) -> String {
-    let best = column.and_then(|column| Some((column, best_line(table, column, others)?)));
-    let Some((column, line)) = best else { return missing.to_owned() };
-    let score = &table.columns[column];
-    let purpose = match (score.starts_with("retrieval."), place(score)) {
-        (true, "unseen") => "To find items of new classes again",
-        (true, _) => "To find items of the trained classes again",
-        (false, "unseen") => "To tell apart classes that were not trained on",
-        (false, _) => "To classify with a simple classifier",
-    };
-    let value = line.cells[column].map_or_else(String::new, |cell| with_half(score, cell.mean, cell.half));
-    let family = match line.paradigm {
-        Paradigm::Baseline => "a baseline: neither family is ahead of it".to_owned(),
-        paradigm => paradigm.to_string(),
-    };
-    format!("{purpose}, use {} ({family}; {score} {value}); {}.", line.label, lead(others))
-}
-
-/// The line of the best method: the one that the comparisons name, or the only one with the score.
-fn best_line<'l>(table: &'l Table<'_>, column: usize, others: &[&Comparison]) -> Option<&'l Line> {
-    match others.first() {
-        Some(comparison) => table.lines.iter().find(|line| line.label == comparison.best),
-        None => table.lines.iter().find(|line| line.cells[column].is_some()),
-    }
-}
-
-/// How far the best method is ahead of the others.
-fn lead(others: &[&Comparison]) -> String {
-    let of = |outcome: Outcome| {
-        let fits = others.iter().filter(|comparison| comparison.outcome == outcome);
-        fits.map(|comparison| comparison.method.as_str()).collect::<Vec<&str>>()
-    };
-    let (ties, unripe) = (of(Outcome::Tie), of(Outcome::UndecidedAtThisBudget));
-    if others.is_empty() {
-        return "nothing else was measured".to_owned();
-    }
-    if others.iter().any(|comparison| comparison.outcome == Outcome::OneSeed) {
-        return "one seed, so that the difference to any other may be chance".to_owned();
-    }
-    let mut parts = Vec::new();
-    if !ties.is_empty() {
-        parts.push(format!("it cannot be told from {}", ties.join(", ")));
-    }
-    if !unripe.is_empty() {
-        parts.push(format!("{} {} still improving when the budget ended", unripe.join(", "), was(&unripe)));
-    }
-    if parts.is_empty() { "it is ahead of every other method".to_owned() } else { parts.join(", and ") }
 }
 
 /// What the recommendation rests on.
@@ -163,14 +118,18 @@ fn would_change(comparisons: &[&Comparison], supervision: Option<&Verdict>) -> V
     reasons
 }
 
-fn was(names: &[&str]) -> &'static str {
+/// The verb for several names or one.
+pub(super) fn was(names: &[&str]) -> &'static str {
     if names.len() == 1 { "was" } else { "were" }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixtures::head_to_head;
+    use crate::report::{
+        choice::{Certainty, Scored},
+        fixtures::head_to_head,
+    };
 
     fn advice(change: impl FnOnce(&mut Vec<Row>)) -> Recommendation {
         let mut report = head_to_head();
@@ -195,6 +154,11 @@ mod tests {
                  retrieves better and contrastive learning transfers better here.",
             ]
         );
+        let [retrieval, transfer] = found.choices.each_ref().map(|choice| choice.as_ref().unwrap());
+        assert_eq!((retrieval.certainty, retrieval.best.method.as_str()), (Certainty::Sure, "triplet"));
+        let percent = |own: &Scored| (own.method.clone(), (100.0 * own.mean).round());
+        let families: Vec<_> = transfer.families.iter().map(percent).collect();
+        assert_eq!(families, [("triplet".to_owned(), 50.0), ("simclr".to_owned(), 70.0)]);
         assert!(found.would_change[0].starts_with("Another number of labels: not measured"), "{found:?}");
     }
 
@@ -206,14 +170,18 @@ mod tests {
                 row.scores.insert("retrieval.seen.map_at_r".into(), 0.79 + shift);
             }
         });
+        let certainty = |advice: &Recommendation| advice.choices[0].as_ref().unwrap().certainty;
         assert!(tied.sentences[0].ends_with("it cannot be told from siamese."), "{tied:?}");
+        assert_eq!(certainty(&tied), Certainty::Tie);
         let unripe = advice(|rows| {
             rows.iter_mut().filter(|row| row.method == "moco").for_each(|row| row.curve = vec![4.0, 3.0, 2.0, 1.0]);
         });
         assert!(unripe.sentences[0].ends_with("moco was still improving when the budget ended."), "{unripe:?}");
+        assert_eq!(certainty(&unripe), Certainty::UndecidedAtThisBudget);
         assert!(unripe.would_change.contains(&"More epochs: moco was still improving.".to_owned()), "{unripe:?}");
         let single = advice(|rows| rows.retain(|row| row.seed == 1));
         assert!(single.sentences[0].contains("one seed, so that"), "{single:?}");
+        assert_eq!(certainty(&single), Certainty::OneSeed);
         assert!(single.would_change[0].contains("--seeds 3"), "{single:?}");
     }
 
@@ -230,6 +198,6 @@ mod tests {
     #[test]
     fn without_a_score_it_says_so() {
         let found = advice(|rows| rows.iter_mut().for_each(|row| row.scores.clear()));
-        assert_eq!(found.sentences[0], "Retrieval was not measured.");
+        assert_eq!((found.sentences[0].as_str(), found.choices), ("Retrieval was not measured.", [None, None]));
     }
 }

@@ -4,17 +4,17 @@ use super::thumbnails::thumbnails;
 use crate::report::{Confused, FigureSet, MethodFigures, Query, Shown, Similarities};
 use metric::mahalanobis::{Keep, MahalanobisError, Pca};
 use nearfar_core::{
-    data::{DataError, Dataset, split},
+    data::{Dataset, split},
     matrix::Matrix,
 };
-use nearfar_eval::{Distance, EvalError, PerQuery, nearest, singular_values};
+use nearfar_eval::{Distance, EvalError, PerQuery, TsneConfig, nearest, singular_values, tsne};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
 };
 
 /// Items of a map.
-const POINTS: usize = 300;
+const POINTS: usize = 250;
 /// Neighbours shown for a query.
 const NEIGHBORS: usize = 7;
 /// Queries whose nearest neighbour says which classes are confused.
@@ -26,54 +26,42 @@ const BINS: usize = 40;
 /// Singular values kept.
 const VALUES: usize = 64;
 
-/// The test items that the pictures of every method show.
-pub struct Frame {
-    points: Vec<Shown>,
-    checked: Vec<usize>,
-}
-
-impl Frame {
-    /// Items of `test`, stratified by class and the same in every run.
-    pub fn new(test: &Dataset) -> Result<Self, DataError> {
-        let labels = test.labels_for("the pictures of the page")?;
-        let points = split::subset(test, POINTS, 0).0.into_iter().map(|item| Shown { item, class: labels[item] });
-        Ok(Self { points: points.collect(), checked: split::subset(test, CHECKED, 1).0 })
-    }
-
-    /// Everything but thumbnails, from the features `[n, d]` of the whole test part and its retrieval scores.
-    pub fn pictures(
-        &self,
-        features: &Matrix,
-        labels: &[usize],
-        distance: Distance,
-        ranked: Option<&PerQuery>,
-    ) -> anyhow::Result<MethodFigures> {
-        let items: Vec<usize> = self.points.iter().map(|point| point.item).collect();
-        let sample = features.select(&items);
-        let sample = if distance == Distance::Cosine { sample.normalized_rows() } else { sample };
-        let (map, explained) = map(&sample)?;
-        Ok(MethodFigures {
-            map,
-            explained,
-            spectrum: spectrum(&sample)?,
-            similarities: similarities(&sample, &self.points, distance),
-            gallery: ranked.map_or(Ok(Vec::new()), |ranked| gallery(features, labels, distance, ranked))?,
-            confused: confused(features, labels, distance, &self.checked)?,
-            ..MethodFigures::default()
-        })
-    }
-
-    /// The set that the pictures of `method` belong to, with thumbnails of all items that they show.
-    pub fn into_set(self, test: &Dataset, method: &MethodFigures) -> anyhow::Result<FigureSet> {
-        let shown = method.gallery.iter().flat_map(|query| query.neighbors.iter().chain([&query.query]));
-        let items: BTreeSet<usize> = self.points.iter().chain(shown).map(|shown| shown.item).collect();
-        Ok(FigureSet {
-            classes: test.class_names.clone(),
-            thumbnails: thumbnails(test, &items.into_iter().collect::<Vec<_>>())?,
-            points: self.points,
-            ..FigureSet::default()
-        })
-    }
+/// The pictures of one method from the features `[n, d]` of a test part: the items shown, which are stratified by class
+/// and the same in every run, and what the method makes of them. `ranked` are the retrieval scores behind a gallery;
+/// `unseen` says that the classes were kept from training.
+pub fn pictures(
+    test: &Dataset,
+    features: &Matrix,
+    distance: Distance,
+    ranked: Option<&PerQuery>,
+    unseen: bool,
+) -> anyhow::Result<(FigureSet, MethodFigures)> {
+    let labels = test.labels_for("the pictures of the page")?;
+    let (items, checked) = (split::subset(test, POINTS, 0).0, split::subset(test, CHECKED, 1).0);
+    let points: Vec<Shown> = items.iter().map(|item| Shown { item: *item, class: labels[*item] }).collect();
+    let sample = features.select(&items);
+    let sample = if distance == Distance::Cosine { sample.normalized_rows() } else { sample };
+    let (map, explained) = map(&sample)?;
+    let method = MethodFigures {
+        tsne: neighborhoods(&sample, &map)?,
+        map,
+        explained,
+        spectrum: spectrum(&sample)?,
+        similarities: similarities(&sample, &points, distance),
+        gallery: ranked.map_or(Ok(Vec::new()), |ranked| gallery(features, labels, distance, ranked))?,
+        confused: confused(features, labels, distance, &checked)?,
+        ..MethodFigures::default()
+    };
+    let shown = method.gallery.iter().flat_map(|query| query.neighbors.iter().chain([&query.query]));
+    let items: BTreeSet<usize> = points.iter().chain(shown).map(|shown| shown.item).collect();
+    let set = FigureSet {
+        unseen,
+        classes: test.class_names.clone(),
+        thumbnails: thumbnails(test, &items.into_iter().collect::<Vec<_>>())?,
+        points,
+        ..FigureSet::default()
+    };
+    Ok((set, method))
 }
 
 /// The first two principal components of each row and their shares of the variance; nothing where the rows vary in
@@ -85,6 +73,17 @@ fn map(sample: &Matrix) -> Result<(Vec<[f32; 2]>, Vec<f64>), MahalanobisError> {
     };
     let points = pca.transform(sample)?.iter_rows().map(|row| [row[0], row[1]]).collect();
     Ok((points, pca.explained_variance_ratio()))
+}
+
+/// The rows by t-SNE from their places in `map`; nothing where that is empty or there are fewer than four.
+fn neighborhoods(sample: &Matrix, map: &[[f32; 2]]) -> Result<Vec<[f32; 2]>, EvalError> {
+    let config = TsneConfig::default();
+    let perplexity = config.perplexity.min((map.len() as f64 - 1.0) / 3.0);
+    if perplexity < 1.0 {
+        return Ok(Vec::new());
+    }
+    let found = tsne(sample, map, &TsneConfig { perplexity, ..config })?;
+    Ok(found.points.iter().map(|point| point.map(|value| value as f32)).collect())
 }
 
 /// The largest singular values over the first.
@@ -231,9 +230,9 @@ mod tests {
         let (test, features) = data();
         let labels = test.labels.clone().unwrap();
         let ranked = retrieval_per_query(&features, &labels, None, Distance::Cosine).unwrap();
-        let frame = Frame::new(&test).unwrap();
-        let found = frame.pictures(&features, &labels, Distance::Cosine, Some(&ranked)).unwrap();
+        let (set, found) = pictures(&test, &features, Distance::Cosine, Some(&ranked), false).unwrap();
         assert_eq!((found.map.len(), found.explained.len(), found.spectrum.len()), (40, 2, 3));
+        assert!(found.tsne.len() == 40 && found.tsne.iter().flatten().all(|value| value.is_finite()));
         assert!(found.explained[0] > 0.9 && found.spectrum[0] == 1.0, "{found:?}");
         let places: Vec<_> = found.gallery.iter().map(|query| query.place.as_str()).collect();
         assert_eq!(places, ["best", "best", "median", "median", "worst", "worst"]);
@@ -246,26 +245,23 @@ mod tests {
         for shares in [&similarities.positives, &similarities.negatives] {
             assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9);
         }
-        let set = frame.into_set(&test, &found).unwrap();
-        assert_eq!((set.points.len(), set.thumbnails.len(), set.classes.len()), (40, 40, 2));
+        assert_eq!((set.points.len(), set.thumbnails.len(), set.classes.len(), set.unseen), (40, 40, 2, false));
     }
 
     #[test]
     fn a_collapsed_embedding_has_no_map() {
         let (test, _) = data();
-        let labels = test.labels.clone().unwrap();
         let flat = Matrix::from_fn(40, 3, |_, _| 1.0);
-        let found = Frame::new(&test).unwrap().pictures(&flat, &labels, Distance::Cosine, None).unwrap();
-        assert!(found.map.is_empty() && found.gallery.is_empty());
+        let (set, found) = pictures(&test, &flat, Distance::Cosine, None, true).unwrap();
+        assert!(found.map.is_empty() && found.tsne.is_empty() && found.gallery.is_empty() && set.unseen);
         assert_eq!(found.spectrum.len(), 3);
     }
 
     #[test]
     fn a_learnt_distance_is_shown_as_such() {
         let (test, features) = data();
-        let labels = test.labels.clone().unwrap();
-        let frame = Frame::new(&test).unwrap();
-        let found = frame.pictures(&features, &labels, Distance::Euclidean, None).unwrap().similarities.unwrap();
+        let (_, found) = pictures(&test, &features, Distance::Euclidean, None, false).unwrap();
+        let found = found.similarities.unwrap();
         assert_eq!((found.measure.as_str(), found.low), ("distance", 0.0));
         assert!(found.high > 1.0);
     }

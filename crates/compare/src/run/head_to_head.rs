@@ -5,7 +5,6 @@ use super::{
     embedded::Embedded,
     encoder_file,
     features::Features,
-    figures::Frame,
     fine_tune::fine_tune,
     jobs::Job,
     memory,
@@ -109,11 +108,11 @@ impl Runner<'_> {
         row.bootstrap = scores.bootstrap;
         row.notes.extend(scores.notes);
         if job.pictured {
-            let frame = Frame::new(&self.data.seen.test)?;
-            match scorer.pictures(&frame, self.data) {
-                Ok(pictures) => {
-                    let method = MethodFigures { method: row.method.clone(), seed: job.seed, ..pictures };
-                    figures.insert(frame.into_set(&self.data.seen.test, &method)?, method);
+            match scorer.pictures(self.data) {
+                Ok(all) => {
+                    for (set, pictures) in all {
+                        figures.insert(set, MethodFigures { method: row.method.clone(), seed: job.seed, ..pictures });
+                    }
                 }
                 Err(error) => row.notes.push(format!("pictures: {error}")),
             }

@@ -1,7 +1,7 @@
 //! All scores of a row's features, named `TASK.WHERE.METRIC`.
 
-use super::{embedded::Embedded, figures::Frame, prepare::Prepared};
-use crate::report::{Bootstrap, MethodFigures};
+use super::{embedded::Embedded, figures, prepare::Prepared};
+use crate::report::{Bootstrap, FigureSet, MethodFigures};
 use nearfar_core::matrix::Matrix;
 use nearfar_eval::{
     Distance, EvalError, FewShotConfig, KMeansConfig, KnnConfig, PerQuery, ProbeConfig, alignment, clustering,
@@ -96,10 +96,15 @@ impl Scorer {
         Ok(scores)
     }
 
-    /// What the pictures of the items in `frame` need.
-    pub fn pictures(&self, frame: &Frame, data: &Prepared) -> anyhow::Result<MethodFigures> {
-        let labels = data.seen.test.labels_for("the pictures of the page")?;
-        frame.pictures(&self.embedded.seen[2], labels, self.embedded.distance, self.ranked.as_ref())
+    /// What the pictures of the seen and of the unseen classes need. A gallery for each would make the page too large.
+    pub fn pictures(&self, data: &Prepared) -> anyhow::Result<Vec<(FigureSet, MethodFigures)>> {
+        let distance = self.embedded.distance;
+        let (test, ranked) = (&data.seen.test, self.ranked.as_ref());
+        let mut found = vec![figures::pictures(test, &self.embedded.seen[2], distance, ranked, false)?];
+        if let Some((features, parts)) = self.embedded.unseen.as_ref().zip(data.unseen.as_ref()) {
+            found.push(figures::pictures(&parts.test, &features[2], distance, None, true)?);
+        }
+        Ok(found)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the embeddings look like: maps, similarities, spectra.
+//! What the embeddings look like: similarities and spectra.
 
 use super::{Figure, Panel, row, titled};
 use crate::report::{
@@ -9,61 +9,10 @@ use crate::report::{
 
 const SIDE: f64 = 240.0;
 const HEIGHT: f64 = 150.0;
-/// Colours of classes; more classes take them again with another shape.
-const COLORS: usize = 10;
 
-/// Maps by principal components, one for each method.
-pub(super) fn maps(pictures: &Figures) -> Figure {
-    let mut table = vec![row(["method", "variance along the first axis", "along the second"])];
-    let mut panels = Vec::new();
-    for (number, set) in pictures.sets.iter().enumerate() {
-        for own in set.methods.iter().filter(|own| !own.map.is_empty()) {
-            let [first, second] = explained(own);
-            let title = titled(&own.method, &set.run);
-            table.push(row([&title, &percent(first), &percent(second)]));
-            let label = format!(
-                "Map of {} test items under {title}: two principal components with {} of the variance.",
-                own.map.len(),
-                percent(first + second)
-            );
-            panels.push(Panel { svg: map(number, set, own).render(&label), title });
-        }
-    }
-    let caption = format!(
-        "The same test items of the trained classes under every method, by their first two principal components; a \
-         colour and shape for each class{}. Point at one for its picture and to find it in the other maps. \
-         Two axes hold a part of the variance only: classes that overlap here may still be apart.",
-        key(pictures)
-    );
-    Figure { id: "maps", title: "Maps of the embeddings", caption, wide: false, panels, table }
-}
-
-/// The classes, where they are few enough to read.
-fn key(pictures: &Figures) -> String {
-    match pictures.sets.as_slice() {
-        [set] if set.classes.len() <= 2 * COLORS => format!(" ({})", set.classes.join(", ")),
-        _ => String::new(),
-    }
-}
-
-/// Shares of variance along the two axes of a map.
-fn explained(own: &MethodFigures) -> [f64; 2] {
-    [0, 1].map(|axis| own.explained.get(axis).copied().unwrap_or(0.0))
-}
-
-fn map(number: usize, set: &FigureSet, own: &MethodFigures) -> Svg {
-    let most = own.map.iter().flatten().fold(0.0f32, |most, value| most.max(value.abs()));
-    let scale = Scale { values: (-f64::from(most), f64::from(most)), places: (8.0, SIDE - 8.0) };
-    let mut svg = Svg::new(SIDE, SIDE);
-    for (point, shown) in own.map.iter().zip(&set.points) {
-        let place = (scale.at(f64::from(point[0])), SIDE - scale.at(f64::from(point[1])));
-        let class = format!("c{}", shown.class % COLORS);
-        let (item, thumb) = (format!("{number}-{}", shown.item), set.thumbnail(number, shown.item));
-        let attributes =
-            [("data-item", item.as_str()), ("data-name", set.class(shown.class)), ("data-thumb", thumb.as_str())];
-        svg.mark(&class, shown.class / COLORS, place, 2.6, &attributes);
-    }
-    svg
+/// The method, with its run where there are several and a word for unseen classes.
+fn named(own: &MethodFigures, set: &FigureSet) -> String {
+    titled(&own.method, &set.run) + if set.unseen { ", unseen classes" } else { "" }
 }
 
 /// Histograms of the similarity of pairs.
@@ -73,7 +22,7 @@ pub(super) fn similarities(pictures: &Figures) -> Figure {
     for set in &pictures.sets {
         for own in &set.methods {
             let Some(found) = &own.similarities else { continue };
-            let title = titled(&own.method, &set.run);
+            let title = named(own, set);
             let (one, two) = (mean(found, &found.positives), mean(found, &found.negatives));
             let overlap: f64 = found.positives.iter().zip(&found.negatives).map(|(a, b)| a.min(*b)).sum();
             let cells = [format!("{one:.2}"), format!("{two:.2}"), percent((overlap * 100.0).round() / 100.0)];
@@ -123,7 +72,7 @@ fn histogram(found: &Similarities) -> Svg {
 pub(super) fn spectra(pictures: &Figures) -> Figure {
     let mut table = vec![row(["method", "singular values", "above 10 % of the largest", "above 1 %"])];
     let mut panels = Vec::new();
-    for set in &pictures.sets {
+    for set in pictures.sets.iter().filter(|set| !set.unseen) {
         for own in set.methods.iter().filter(|own| own.spectrum.len() >= 2) {
             let title = titled(&own.method, &set.run);
             let above = |share: f64| own.spectrum.iter().filter(|value| **value > share).count().to_string();
@@ -171,27 +120,22 @@ mod tests {
 
     #[test]
     fn a_panel_for_each_method() {
-        let pictures = figures();
-        let map = maps(&pictures);
-        assert_eq!((map.panels.len(), map.table.len()), (2, 3));
-        let svg = &map.panels[0].svg;
-        assert_eq!(svg.matches("data-item=").count(), pictures.sets[0].points.len());
-        assert!(svg.contains("data-item=\"0-7\" data-name=\"&lt;script&gt;dog\" data-thumb=\"t0-7\""), "{svg}");
-        assert_eq!(map.table[1], ["triplet", "60 %", "25 %"]);
+        let mut pictures = figures();
         let found = similarities(&pictures);
         assert_eq!(found.table[1], ["triplet", "cosine similarity", "0.50", "-0.50", "20 %"]);
         assert!(found.panels[0].svg.contains("class=\"positive\""));
         let found = spectra(&pictures);
         assert_eq!(found.table[1], ["triplet", "3", "2", "3"]);
+
+        pictures.sets.push(FigureSet { unseen: true, ..pictures.sets[0].clone() });
+        let found = similarities(&pictures);
+        assert_eq!((found.panels.len(), found.panels[2].title.as_str()), (4, "triplet, unseen classes"));
+        assert_eq!(spectra(&pictures).panels.len(), 2);
     }
 
     #[test]
     fn no_pictures_no_figures() {
         let none = Figures::default();
-        assert!(maps(&none).panels.is_empty() && similarities(&none).panels.is_empty());
-        assert!(spectra(&none).panels.is_empty());
-        let mut flat = figures();
-        flat.sets[0].methods.iter_mut().for_each(|own| own.map.clear());
-        assert!(maps(&flat).panels.is_empty());
+        assert!(similarities(&none).panels.is_empty() && spectra(&none).panels.is_empty());
     }
 }

@@ -4,6 +4,7 @@
 mod cost;
 mod curves;
 mod embedding;
+mod maps;
 mod ranks;
 mod sweeps;
 
@@ -38,7 +39,8 @@ pub(super) struct Panel {
 pub(super) fn figures(report: &Report, pictures: &Figures) -> Vec<Figure> {
     let mut figures = vec![ranks::ranks(report), sweeps::sweeps(report), cost::cost(report), curves::curves(report)];
     figures.push(curves::monitors(report));
-    figures.extend([embedding::maps(pictures), embedding::similarities(pictures), embedding::spectra(pictures)]);
+    figures.extend(maps::maps(pictures));
+    figures.extend([embedding::similarities(pictures), embedding::spectra(pictures)]);
     figures.retain(|figure| !figure.panels.is_empty());
     figures
 }
