@@ -1,6 +1,7 @@
 //! Any method trained by gradient descent as a value of one type.
 //!
-//! What owns two methods (`Joint`) would otherwise be compiled once for every pair of them.
+//! The training loop would otherwise be compiled once for every method, and what owns two of them (`Joint`) once for every
+//! pair.
 
 /// Declares `AnyMethod`, `AnyModel` and `AnyMemory` over a list of variants and the settings that are their methods.
 /// Networks and memory are those that the method of the same variant built. The trait `Method` must be in scope.
@@ -144,6 +145,63 @@ macro_rules! any_method {
             fn compares_batch(&self) -> bool {
                 match self {
                     $(Self::$variant(method) => method.compares_batch(),)*
+                }
+            }
+
+            fn staged(&self) -> Option<&dyn nearfar_core::train::Staged<AnyModel, AnyMemory>> {
+                let offered = match self {
+                    $(Self::$variant(method) => method.staged().is_some(),)*
+                };
+                offered.then_some(self as _)
+            }
+        }
+
+        /// The stages of the method, if it has any: `AnyMethod::staged` hands out no other.
+        impl nearfar_core::train::Staged<AnyModel, AnyMemory> for AnyMethod {
+            fn prepare(&self, model: &AnyModel, memory: &mut AnyMemory, at: nearfar_core::train::Progress) {
+                match (self, model, memory) {
+                    $((Self::$variant(method), AnyModel::$variant(model), AnyMemory::$variant(memory)) => {
+                        method.staged().expect("the method has stages").prepare(model, memory, at);
+                    })*
+                    _ => unreachable!("networks and memory of another method than {}", self.name()),
+                }
+            }
+
+            fn embed(&self, model: &AnyModel, views: &[burn::tensor::Tensor<4>]) -> Vec<burn::tensor::Tensor<2>> {
+                match (self, model) {
+                    $((Self::$variant(method), AnyModel::$variant(model)) => {
+                        method.staged().expect("the method has stages").embed(model, views)
+                    })*
+                    _ => unreachable!("networks of another method than {}", self.name()),
+                }
+            }
+
+            fn targets(
+                &self,
+                memory: &AnyMemory,
+                views: &[burn::tensor::Tensor<4>],
+                at: nearfar_core::train::Progress,
+            ) -> Vec<burn::tensor::Tensor<2>> {
+                match (self, memory) {
+                    $((Self::$variant(method), AnyMemory::$variant(memory)) => {
+                        method.staged().expect("the method has stages").targets(memory, views, at)
+                    })*
+                    _ => unreachable!("memory of another method than {}", self.name()),
+                }
+            }
+
+            fn loss(
+                &self,
+                model: &AnyModel,
+                memory: &mut AnyMemory,
+                batch: &nearfar_core::train::Embedded<'_>,
+                at: nearfar_core::train::Progress,
+            ) -> burn::tensor::Tensor<1> {
+                match (self, model, memory) {
+                    $((Self::$variant(method), AnyModel::$variant(model), AnyMemory::$variant(memory)) => {
+                        method.staged().expect("the method has stages").loss(model, memory, batch, at)
+                    })*
+                    _ => unreachable!("networks and memory of another method than {}", self.name()),
                 }
             }
         }

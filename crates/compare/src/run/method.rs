@@ -60,15 +60,11 @@ macro_rules! method_table {
         }
 
         impl MethodSettings {
-            /// Hands the method `deep`, with its type, and its optimiser's settings to `visitor`.
+            /// Hands the method `deep` and its optimiser's settings to `visitor`, as the one type for all: what the visitor
+            /// does is compiled once, not once for each method.
             pub fn visit<V: DeepVisitor>(&self, deep: Deep, visitor: V) -> anyhow::Result<V::Output> {
-                Ok(match deep {
-                    $(Deep::$variant => visitor.visit(&self.$name.settings, &self.$name.optimizer),)*
-                    Deep::Loss(place) => {
-                        let tuned = self.loss(place)?;
-                        visitor.visit(&tuned.settings.clone().method(self.classes)?, &tuned.optimizer)
-                    }
-                })
+                let (method, optimizer) = self.any(deep)?;
+                Ok(visitor.visit(&method, optimizer))
             }
 
             /// The method `deep` as a value of the one type for all, and its optimiser's settings.
