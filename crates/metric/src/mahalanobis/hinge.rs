@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::data::Training;
 use super::gradient;
-use super::linalg::{Dense, axpy, product_transposed, squared_distance};
+use super::linalg::{Dense, axpy, product_transposed, squared_distance, vectorized};
 use super::screen::Screen;
 
 /// Rows of one task and columns of one tile of distances: 256 x 1024 x 4 bytes stay in a core's cache.
@@ -93,14 +93,19 @@ impl Hinge<'_> {
             let end = (start + TILE).min(limit);
             let tile = &mut tile[..height * (end - start)];
             screen.products(first..first + height, start..end, tile);
-            for (r, products) in tile.chunks_exact(end - start).enumerate() {
-                let i = first + r;
-                near.clear();
-                screen.candidates(i, start, products, &mut near);
-                near.retain(|&l| self.data.class_of[l] != self.data.class_of[i]);
-                let row = Row { i, pulls: &pulls[i * k..(i + 1) * k], active: &mut active[r * k..(r + 1) * k] };
-                self.push_away(row, &near, embedded, &mut weighted[r * d..(r + 1) * d], part);
-            }
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (r, products) in tile.chunks_exact(end - start).enumerate() {
+                        let i = first + r;
+                        near.clear();
+                        screen.candidates(i, start, products, &mut near);
+                        near.retain(|&l| self.data.class_of[l] != self.data.class_of[i]);
+                        let row = Row { i, pulls: &pulls[i * k..(i + 1) * k], active: &mut active[r * k..(r + 1) * k] };
+                        self.push_away(row, &near, embedded, &mut weighted[r * d..(r + 1) * d], part);
+                    }
+                },
+            );
         }
         for (r, (active, weighted)) in active.chunks_exact(k).zip(weighted.chunks_exact_mut(d)).enumerate() {
             self.pull_together(first + r, active, pulls, weighted, part);
@@ -108,6 +113,7 @@ impl Hinge<'_> {
     }
 
     /// Adds the hinges of one row against the candidates `near`.
+    #[inline(always)]
     fn push_away(&self, row: Row<'_>, near: &[usize], embedded: &Dense, weighted: &mut [f64], part: &mut Part) {
         for &l in near {
             let distance = squared_distance(embedded.row(row.i), embedded.row(l));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::bounds::{check_bounds, default_bounds};
 use super::constraints::pairs_from_labels;
 use super::data::{check_length, check_pairs, check_rows, differences, distinct_rows};
-use super::linalg::{Dense, axpy, dot};
+use super::linalg::{Dense, axpy, dot, vectorized};
 use super::lmnn::check_stop;
 use super::prior::Prior;
 use super::{Fitted, Learner, Mahalanobis, MahalanobisError};
@@ -111,7 +111,14 @@ impl Itml {
         let mut objective = Vec::new();
         let mut before = vec![0.0; constraints.len()];
         while objective.len() < self.max_iterations {
-            constraints.iter_mut().for_each(|c| c.project(state, self.gamma));
+            vectorized(
+                #[inline(always)]
+                || {
+                    for c in constraints.iter_mut() {
+                        c.project(state, self.gamma);
+                    }
+                },
+            );
             let value = state.divergence() + self.gamma * constraints.iter().map(Constraint::slack).sum::<f64>();
             if !value.is_finite() {
                 return Err(MahalanobisError::Overflow { what: "the Mahalanobis matrix of ITML" });
@@ -163,6 +170,7 @@ impl Constraint {
     }
 
     /// One turn of algorithm 1's loop: the Bregman projection of the matrix onto this constraint.
+    #[inline(always)]
     fn project(&mut self, state: &mut State, gamma: f64) {
         let State { matrix, mapped, log_determinant, .. } = state;
         let d = self.difference.len();

@@ -1,7 +1,7 @@
 //! Limited-memory BFGS with the bisection line search of Lewis and Overton.
 //!
 //! The two-loop recursion is that of Nocedal and Wright, "Numerical Optimization" (2006), algorithm 7.4. The line
-//! search asks for the weak Wolfe conditions only, found by doubling and bisection: Lewis and Overton, "Nonsmooth
+//! search asks for the weak Wolfe conditions only, found by stepping farther and bisection: Lewis and Overton, "Nonsmooth
 //! optimization via quasi-Newton methods" (2013), show that this pair also works on functions with kinks, such as sums
 //! of hinges. No step length is asked of the user: the first trial step is a fixed share of the length of the start
 //! point, so that scaling the objective changes nothing.
@@ -143,6 +143,13 @@ impl Memory {
     }
 }
 
+/// The next trial behind a step after which the objective still falls: where its slope, from `before` to `now`, would be
+/// flat if it went on changing like that, but two to ten times as far.
+fn farther(step: f64, before: f64, now: f64) -> f64 {
+    let flat = before / (before - now);
+    step * if flat.is_finite() { flat.clamp(2.0, 10.0) } else { 2.0 }
+}
+
 /// A point along `direction` that meets the weak Wolfe conditions; the last one with sufficient decrease when the
 /// trials run out before the slope has flattened; `None` when no trial went down.
 fn line_search(
@@ -153,14 +160,15 @@ fn line_search(
 ) -> Option<State> {
     let slope = dot(&from.gradient, direction);
     let (mut low, mut high, mut step) = (0.0, f64::INFINITY, first);
-    let mut best = None;
+    let (mut best, mut reached) = (None, slope);
     for _ in 0..MAX_TRIALS {
         let mut point = from.point.clone();
         axpy(&mut point, step, direction);
         let (value, gradient) = objective(&point);
         let goes_down = value.is_finite() && value <= from.value + DECREASE * step * slope;
         if goes_down {
-            let flattened = dot(&gradient, direction) >= CURVATURE * slope;
+            reached = dot(&gradient, direction);
+            let flattened = reached >= CURVATURE * slope;
             best = Some(State { point, value, gradient });
             if flattened {
                 break;
@@ -169,7 +177,7 @@ fn line_search(
         } else {
             high = step;
         }
-        step = if high.is_finite() { 0.5 * (low + high) } else { 2.0 * low };
+        step = if high.is_finite() { 0.5 * (low + high) } else { farther(low, slope, reached) };
     }
     best
 }

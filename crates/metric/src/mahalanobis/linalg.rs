@@ -110,22 +110,34 @@ pub(crate) fn multiply_f32(out: &mut [f32], lhs: MatRef<'_, f32>, rhs: MatRef<'_
 /// Independent partial sums: enough for the compiler to use vector registers, summed in a fixed order.
 const LANES: usize = 8;
 
+/// Runs `work` as compiled for the widest vectors of this machine, with all that is inlined into it. Sums keep their order
+/// and no product is fused with a sum: the numbers are those of every other machine. A closure must itself be
+/// `#[inline(always)]`, or it stays as it is compiled elsewhere.
+#[inline(always)]
+pub(crate) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(work)
+}
+
 /// Inner product.
+#[inline(always)]
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     lanes(a, b, |x, y| x * y)
 }
 
 /// Squared Euclidean distance, by differences: exact zero for equal rows, no cancellation.
+#[inline(always)]
 pub(crate) fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
     lanes(a, b, |x, y| (x - y) * (x - y))
 }
 
 /// Sum of all values.
+#[inline(always)]
 pub(crate) fn sum(a: &[f64]) -> f64 {
     lanes(a, a, |x, _| x)
 }
 
 /// The smallest value; infinity when there is none. NaN is passed over.
+#[inline(always)]
 pub(crate) fn least(a: &[f64]) -> f64 {
     let smaller = |m: f64, v: f64| if v < m { v } else { m };
     let mut lanes = [f64::INFINITY; LANES];
@@ -151,6 +163,7 @@ fn lanes(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
 }
 
 /// `y += scale * x`.
+#[inline(always)]
 pub(crate) fn axpy(y: &mut [f64], scale: f64, x: &[f64]) {
     for (y, x) in y.iter_mut().zip(x) {
         *y += scale * x;

@@ -136,15 +136,20 @@ impl Neighbourhood<'_> {
     /// `d(-f) = sum_ij w_ij d|L(x_i - x_j)|^2` with `w_ij = p_ij ([same class] - p_i)`: equation 5 of the paper, with
     /// the outer products left to [`gradient`](super::gradient).
     fn evaluate(&self, components: &[f64]) -> (f64, Vec<f64>) {
-        evaluate(&self.data.rows, components, |i, row| {
-            let own = self.data.members(self.data.class_of[i]);
-            let p = sum(&row[own.clone()]);
-            let (before, rest) = row.split_at_mut(own.start);
-            let (inside, after) = rest.split_at_mut(own.len());
-            inside.iter_mut().for_each(|value| *value *= 1.0 - p);
-            before.iter_mut().chain(after).for_each(|value| *value *= -p);
-            -p
-        })
+        evaluate(
+            &self.data.rows,
+            components,
+            #[inline(always)]
+            |i, row| {
+                let own = self.data.members(self.data.class_of[i]);
+                let p = sum(&row[own.clone()]);
+                let (before, rest) = row.split_at_mut(own.start);
+                let (inside, after) = rest.split_at_mut(own.len());
+                inside.iter_mut().for_each(|value| *value *= 1.0 - p);
+                before.iter_mut().chain(after).for_each(|value| *value *= -p);
+                -p
+            },
+        )
     }
 }
 

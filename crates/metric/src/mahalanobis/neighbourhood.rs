@@ -12,7 +12,7 @@ use faer::Accum;
 use rayon::prelude::*;
 
 use super::gradient;
-use super::linalg::{Dense, axpy, dot, least, multiply, product_transposed, sum, view};
+use super::linalg::{Dense, axpy, dot, least, multiply, product_transposed, sum, vectorized, view};
 
 /// Rows of one task: 64 rows of weights against 5,000 others are 2.5 MB.
 pub(super) const BLOCK: usize = 64;
@@ -44,8 +44,13 @@ pub(super) fn evaluate(
                 let first = piece * height + block * BLOCK;
                 let weights = &mut weights[..out.len() / d * n];
                 probabilities(&embedded, &norms, first, weights);
-                let losses = weights.chunks_exact_mut(n).enumerate().map(|(r, row)| loss(first + r, row));
-                part.loss += losses.sum::<f64>();
+                part.loss += vectorized(
+                    #[inline(always)]
+                    || {
+                        let rows = weights.chunks_exact_mut(n).enumerate();
+                        rows.map(|(r, row)| loss(first + r, row)).sum::<f64>()
+                    },
+                );
                 apply(weights, rows, out, &mut part.degrees);
             }
             part
@@ -67,12 +72,18 @@ fn probabilities(embedded: &Dense, norms: &[f64], first: usize, out: &mut [f64])
     let (n, k) = (embedded.rows, embedded.cols);
     let lhs = view(&embedded.data[first * k..(first + out.len() / n) * k], k);
     multiply(out, Accum::Replace, -2.0, lhs, view(&embedded.data, k).transpose());
-    for (r, row) in out.chunks_exact_mut(n).enumerate() {
-        softmax(first + r, row, norms);
-    }
+    vectorized(
+        #[inline(always)]
+        || {
+            for (r, row) in out.chunks_exact_mut(n).enumerate() {
+                softmax(first + r, row, norms);
+            }
+        },
+    );
 }
 
 /// Turns `-2 z_i . z_j` into the probabilities of row `i`.
+#[inline(always)]
 fn softmax(i: usize, row: &mut [f64], norms: &[f64]) {
     let own = norms[i];
     row.iter_mut().zip(norms).for_each(|(value, norm)| *value = (*value + own + norm).max(0.0));
@@ -132,9 +143,14 @@ const SPARSE: usize = 16;
 fn apply(weights: &[f64], rows: &Dense, out: &mut [f64], degrees: &mut [f64]) {
     let (n, d) = (rows.rows, rows.cols);
     // The weights of a row add up to 0: the degree of a row comes from the columns alone.
-    for row in weights.chunks_exact(n) {
-        degrees.iter_mut().zip(row).for_each(|(degree, w)| *degree += w);
-    }
+    vectorized(
+        #[inline(always)]
+        || {
+            for row in weights.chunks_exact(n) {
+                degrees.iter_mut().zip(row).for_each(|(degree, w)| *degree += w);
+            }
+        },
+    );
     if weights.iter().filter(|&&w| w != 0.0).count() * SPARSE < weights.len() {
         for (row, out) in weights.chunks_exact(n).zip(out.chunks_exact_mut(d)) {
             for (j, &w) in row.iter().enumerate().filter(|&(_, &w)| w != 0.0) {

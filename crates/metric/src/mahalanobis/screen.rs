@@ -47,6 +47,7 @@ impl Screen {
     }
 
     /// Appends the rows from `start` on that may lie within the radius of row `i`, given its products with them.
+    #[inline(always)]
     pub(super) fn candidates(&self, i: usize, start: usize, products: &[f32], near: &mut Vec<usize>) {
         const GROUP: usize = 16;
         let reach = self.reach[i];
