@@ -1,20 +1,18 @@
 //! Encoders that a run leaves behind, used on other data.
 
 mod common;
+#[path = "common/program.rs"]
+mod program;
 
 use serde_json::Value;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Output,
 };
 
 fn compare(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_compare"))
-        .args(args)
-        .env("NEARFAR_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"))
-        .output()
-        .unwrap()
+    program::compare(args).output().unwrap()
 }
 
 fn error_of(output: &Output) -> String {

@@ -1,10 +1,14 @@
 //! Sweeps, label noise and runs that are stopped, as a person uses them.
 
+#[path = "common/program.rs"]
+mod program;
+
+use program::{compare, report};
 use serde_json::Value;
 use std::{
     fs,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Output, Stdio},
     time::Duration,
 };
 
@@ -13,12 +17,6 @@ const PROBE: &str = "transfer.seen.linear_probe";
 /// A run of seconds, but for what varies.
 const SMALL: [&str; 12] =
     ["--dataset", "digits", "--images", "400", "--epochs", "2", "--batch", "64", "--width", "8", "--backend", "flex"];
-
-fn compare(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_compare"));
-    command.args(args).env("NEARFAR_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"));
-    command
-}
 
 /// `args`, the small run and its folder, to success.
 fn succeeds(args: &[&str], out: &Path) -> Value {
@@ -36,10 +34,6 @@ fn with_small<'a>(args: &[&'a str], out: &'a Path) -> Vec<&'a str> {
 
 fn message(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn report(dir: &Path) -> Value {
-    serde_json::from_slice(&fs::read(dir.join("report.json")).unwrap()).unwrap()
 }
 
 /// The rows of a method.

@@ -1,7 +1,10 @@
 //! Small real training runs must beat the untrained encoder by a stated margin.
 
+#[path = "common/program.rs"]
+mod program;
+
+use program::compare;
 use serde_json::Value;
-use std::process::Command;
 
 fn score(report: &Value, method: &str, name: &str) -> f64 {
     let rows = report["rows"].as_array().unwrap();
@@ -13,8 +16,7 @@ fn score(report: &Value, method: &str, name: &str) -> f64 {
 fn training_beats_the_untrained_encoder() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
-    let status = Command::new(env!("CARGO_BIN_EXE_compare"))
-        .env("NEARFAR_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"))
+    let status = compare(&[])
         .args(["run", "--dataset", "digits", "--methods", "untrained,supervised,siamese,triplet,supcon,simclr,moco"])
         .args([
             "--seeds",
@@ -50,8 +52,7 @@ fn training_beats_the_untrained_encoder() {
 fn hybrids_beat_the_untrained_encoder() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
-    let status = Command::new(env!("CARGO_BIN_EXE_compare"))
-        .env("NEARFAR_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"))
+    let status = compare(&[])
         .args(["run", "--dataset", "digits", "--methods", "untrained,triplet,simclr-then-triplet,simclr-with-triplet"])
         .args(["--epochs", "15", "--batch", "64", "--width", "16", "--backend", "flex", "--out", out.to_str().unwrap()])
         .status()
@@ -76,8 +77,7 @@ fn every_contrastive_method_learns() {
     const METHODS: &str = "dcl,dclw,moco_v3,nnclr,ressl,fast_siam,barlow_twins,vicreg,w_mse,tico,mmcr,swav,dino";
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
-    let status = Command::new(env!("CARGO_BIN_EXE_compare"))
-        .env("NEARFAR_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"))
+    let status = compare(&[])
         .args(["run", "--dataset", "digits", "--methods", METHODS, "--epochs", "3", "--batch", "64", "--width", "16"])
         .args(["--seeds", "1", "--backend", "flex", "--out", out.to_str().unwrap()])
         .status()

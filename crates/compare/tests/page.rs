@@ -2,18 +2,13 @@
 
 #[path = "page/browser.rs"]
 mod browser;
+#[path = "common/program.rs"]
+mod program;
 
 use browser::Browser;
+use program::succeeds;
 use serde_json::json;
-use std::{env, fs, path::Path, process::Command};
-
-/// Runs to success.
-fn compare(args: &[&str]) {
-    let datasets = concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets");
-    let output = Command::new(env!("CARGO_BIN_EXE_compare")).args(args).env("NEARFAR_DATASETS", datasets).output();
-    let output = output.unwrap();
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
+use std::{env, fs, path::Path};
 
 #[test]
 fn the_page_in_a_browser() {
@@ -29,9 +24,9 @@ fn the_page_in_a_browser() {
     let tiny = ["run", "--backend", "flex", "--epochs", "2", "--batch", "32", "--seeds", "2"];
     let digits = ["--dataset", "digits", "--images", "400", "--width", "8", "--methods", "pixels,triplet,simclr"];
     let wine = ["--dataset", "wine", "--methods", "pixels,triplet"];
-    compare(&[&tiny[..], &digits[..], &["--out", images][..]].concat());
-    compare(&[&tiny[..], &wine[..], &["--out", rows][..]].concat());
-    compare(&["report", images, rows, "--out", joint]);
+    succeeds(&[&tiny[..], &digits[..], &["--out", images][..]].concat());
+    succeeds(&[&tiny[..], &wine[..], &["--out", rows][..]].concat());
+    succeeds(&["report", images, rows, "--out", joint]);
 
     let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page");
     fs::create_dir_all(&shots).unwrap();

@@ -1,29 +1,11 @@
 //! `compare tune` as a person uses it.
 
+#[path = "common/program.rs"]
+mod program;
+
+use program::{refused, report, succeeds};
 use serde_json::Value;
-use std::{fs, path::Path, process::Command};
-
-fn compare(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_compare"));
-    command.args(args).env("NEARFAR_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"));
-    command
-}
-
-/// Runs to success.
-fn succeeds(args: &[&str]) {
-    let (code, message) = refused(args);
-    assert_eq!(code, 0, "{args:?}: {message}");
-}
-
-/// Exit code and standard error.
-fn refused(args: &[&str]) -> (i32, String) {
-    let output = compare(args).output().unwrap();
-    (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
-}
-
-fn report(dir: &Path) -> Value {
-    serde_json::from_slice(&fs::read(dir.join("report.json")).unwrap()).unwrap()
-}
+use std::{fs, path::Path};
 
 /// A search of seconds.
 fn tuning<'a>(dataset: &'a str, methods: &'a str, trials: &'a str, out: &'a Path) -> Vec<&'a str> {

@@ -3,14 +3,15 @@
 //! Without any adapter the test says so and ends; with `NEARFAR_REQUIRE_WGPU` set it fails instead.
 
 mod common;
+#[path = "common/program.rs"]
+mod program;
 
+use program::compare;
 use serde_json::Value;
 use std::path::Path;
-use std::process::Command;
 
 fn losses(backend: &str, data: &Path, out: &Path) -> Result<Vec<(String, Vec<f64>)>, String> {
-    let output = Command::new(env!("CARGO_BIN_EXE_compare"))
-        .env("NEARFAR_DATASETS", concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets"))
+    let output = compare(&[])
         .args(["run", "--dataset", data.to_str().unwrap(), "--epochs", "3", "--batch", "100", "--width", "16"])
         .args(["--methods", "siamese,triplet,supcon,simclr,moco,byol,simsiam", "--seeds", "1", "--backend", backend])
         .args(["--out", out.to_str().unwrap()])
