@@ -13,7 +13,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
     momentum::{cosine_momentum, momentum_copy, update},
-    train::{Batch, Method, Needs, Objective, Progress},
+    train::{Batch, BatchError, Method, Needs, Objective, Progress},
 };
 use serde::{Deserialize, Serialize};
 
@@ -124,7 +124,13 @@ impl Method for Dino {
         (student, DinoMemory { teacher, center })
     }
 
-    fn objective(&self, student: &Prototyped, memory: &mut DinoMemory, batch: &Batch, at: Progress) -> Objective {
+    fn objective(
+        &self,
+        student: &Prototyped,
+        memory: &mut DinoMemory,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
         let frozen = (at.step as f64) < self.frozen * at.steps as f64;
         let z = student.embed(&batch.views); // [n, output] each
         let seen = scores(&z, &student.prototypes(frozen)); // [n, prototypes] each
@@ -133,7 +139,7 @@ impl Method for Dino {
         let center = memory.center.value(); // [1, prototypes]
         let loss = dino(&seen, &taught, center.clone(), self.temperature, self.teacher_temperature.at(at));
         memory.center.set(dino_center(center, &taught, self.center_momentum));
-        Objective { loss, embedding: Tensor::cat(z, 0) }
+        Ok(Objective { loss, embedding: Tensor::cat(z, 0) })
     }
 
     fn after_step(&self, student: &Prototyped, mut memory: DinoMemory, at: Progress) -> DinoMemory {

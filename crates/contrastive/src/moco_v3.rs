@@ -9,7 +9,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::{HeadConfig, OutputNorm},
     momentum::{cosine_momentum, momentum_copy, update},
-    train::{Batch, Embedded, Method, Needs, Objective, Progress, Staged},
+    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -71,7 +71,13 @@ impl Method for MocoV3 {
         (Predicting::new(online, &predictor, seed, device), key)
     }
 
-    fn objective(&self, model: &Predicting, memory: &mut Projected, batch: &Batch, at: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Predicting,
+        memory: &mut Projected,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
         self.whole(model, memory, batch, at)
     }
 

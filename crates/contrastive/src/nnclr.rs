@@ -9,7 +9,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::{HeadConfig, OutputNorm},
     similarity::normalize_rows,
-    train::{Batch, Embedded, Method, Needs, Objective, Progress, Staged},
+    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -78,7 +78,13 @@ impl Method for Nnclr {
         (Predicting::new(online, &predictor, seed, device), queue)
     }
 
-    fn objective(&self, model: &Predicting, memory: &mut Queue, batch: &Batch, at: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Predicting,
+        memory: &mut Queue,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
         self.whole(model, memory, batch, at)
     }
 

@@ -13,7 +13,7 @@ use nearfar_core::{
     head::HeadConfig,
     momentum::{cosine_momentum, momentum_copy, update},
     similarity::normalize_rows,
-    train::{Batch, Embedded, Method, Needs, Objective, Progress, Staged},
+    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +102,13 @@ impl Method for ReSsl {
         (model, ReSslMemory { teacher, queue: Queue::new(self.queue, self.output, seed, device) })
     }
 
-    fn objective(&self, model: &Projected, memory: &mut ReSslMemory, batch: &Batch, at: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Projected,
+        memory: &mut ReSslMemory,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
         self.whole(model, memory, batch, at)
     }
 

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
     head::{HeadConfig, OutputNorm},
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress},
+    train::{Batch, BatchError, Method, Needs, NoMemory, Objective, Progress},
 };
 use serde::{Deserialize, Serialize};
 
@@ -71,14 +71,20 @@ impl Method for SimSiam {
         (self.networks(encoder, features, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Predicting, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Predicting,
+        _: &mut NoMemory,
+        batch: &Batch,
+        _: Progress,
+    ) -> Result<Objective, BatchError> {
         // Each view passes alone, as in the authors' code.
         let z = model.online.forward_each(&batch.views);
         let p = model.predict_each(&z);
         let loss = (negative_cosine(p[0].clone(), z[1].clone().detach())
             + negative_cosine(p[1].clone(), z[0].clone().detach()))
         .div_scalar(2.0);
-        Objective { loss, embedding: Tensor::cat(z, 0) }
+        Ok(Objective { loss, embedding: Tensor::cat(z, 0) })
     }
 
     fn encoder<'a>(&self, model: &'a Predicting) -> &'a Encoder {

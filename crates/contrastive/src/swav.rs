@@ -10,7 +10,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
     similarity::dot_products,
-    train::{Batch, Method, Needs, Objective, Progress},
+    train::{Batch, BatchError, Method, Needs, Objective, Progress},
 };
 use serde::{Deserialize, Serialize};
 
@@ -108,7 +108,13 @@ impl Method for SwAv {
         (Prototyped::new(network, self.output, self.prototypes, seed, device), queues)
     }
 
-    fn objective(&self, model: &Prototyped, queues: &mut ViewQueues, batch: &Batch, at: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Prototyped,
+        queues: &mut ViewQueues,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
         let done = at.step as f64 / at.steps.max(1) as f64;
         let n = batch.len();
         let prototypes = model.prototypes(done < self.frozen); // [prototypes, output]
@@ -124,7 +130,7 @@ impl Method for SwAv {
             })
             .collect();
         queues.enqueue(z[..ASSIGNED].iter().map(|z| z.clone().detach()).collect());
-        Objective { loss: swav(&scores, &codes, self.temperature), embedding: Tensor::cat(z, 0) }
+        Ok(Objective { loss: swav(&scores, &codes, self.temperature), embedding: Tensor::cat(z, 0) })
     }
 
     fn encoder<'a>(&self, model: &'a Prototyped) -> &'a Encoder {

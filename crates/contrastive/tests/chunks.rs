@@ -24,7 +24,8 @@ use nearfar_core::{
     head::{Head, HeadConfig},
     init,
     train::{
-        Batch, Embedded, Method, Needs, NoMemory, Objective, Passes, PassesError, Progress, Sampling, Staged, Step,
+        Batch, BatchError, Embedded, Method, Needs, NoMemory, Objective, Passes, PassesError, Progress, Sampling,
+        Staged, Step,
     },
 };
 
@@ -141,7 +142,13 @@ impl Method for Plain {
         (PlainModel { encoder, head }, NoMemory::new())
     }
 
-    fn objective(&self, model: &PlainModel, memory: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &PlainModel,
+        memory: &mut NoMemory,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
         self.whole(model, memory, batch, at)
     }
 

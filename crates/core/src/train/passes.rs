@@ -142,7 +142,7 @@ fn objective<M: Method>(
     at: Progress,
 ) -> Result<Objective, TrainError> {
     let missing = |reason| TrainError::NoLoss { method: method.name(), step: at.step + 1, reason };
-    method.try_objective(model, memory, batch, at).map_err(missing)
+    method.objective(model, memory, batch, at).map_err(missing)
 }
 
 /// `0..n` in pieces whose lengths differ by one at most.

@@ -1,4 +1,4 @@
-use super::{Batch, Objective, Progress};
+use super::{Batch, BatchError, Objective, Progress};
 use burn::tensor::Tensor;
 
 /// What the loss of a whole batch is made of.
@@ -35,12 +35,15 @@ pub trait Staged<M, N> {
     fn loss(&self, model: &M, memory: &mut N, batch: &Embedded<'_>, at: Progress) -> Tensor<1>;
 
     /// All stages at once: the [`objective`](super::Method::objective) of such a method.
-    fn whole(&self, model: &M, memory: &mut N, batch: &Batch, at: Progress) -> Objective {
+    ///
+    /// # Errors
+    /// As that.
+    fn whole(&self, model: &M, memory: &mut N, batch: &Batch, at: Progress) -> Result<Objective, BatchError> {
         self.prepare(model, memory, at);
         let outputs = self.embed(model, &batch.views);
         let targets = self.targets(memory, &batch.views, at);
         let embedded = Embedded { outputs, targets, labels: &batch.labels };
         let loss = self.loss(model, memory, &embedded, at);
-        Objective { loss, embedding: Tensor::cat(embedded.outputs, 0) }
+        Ok(Objective { loss, embedding: Tensor::cat(embedded.outputs, 0) })
     }
 }

@@ -110,11 +110,7 @@ impl Method for DeepMahalanobis {
         (MahalanobisEmbedder { encoder, metric }, NoMemory::new())
     }
 
-    fn objective(&self, model: &MahalanobisEmbedder, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        self.attempt(model, batch).unchecked()
-    }
-
-    fn try_objective(
+    fn objective(
         &self,
         model: &MahalanobisEmbedder,
         _: &mut NoMemory,

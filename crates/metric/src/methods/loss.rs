@@ -226,11 +226,7 @@ impl Method for LossMethod {
         (LossModel { encoder, head, manifold }, LossMemory::new(&self.training.loss, device))
     }
 
-    fn objective(&self, model: &LossModel, memory: &mut LossMemory, batch: &Batch, at: Progress) -> Objective {
-        self.attempt(model, memory, batch, at).unchecked()
-    }
-
-    fn try_objective(
+    fn objective(
         &self,
         model: &LossModel,
         memory: &mut LossMemory,

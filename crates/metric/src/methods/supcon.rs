@@ -74,11 +74,7 @@ impl Method for SupConMethod {
         (Embedder::new(encoder, projector, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Embedder, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        self.attempt(model, batch).unchecked()
-    }
-
-    fn try_objective(
+    fn objective(
         &self,
         model: &Embedder,
         _: &mut NoMemory,

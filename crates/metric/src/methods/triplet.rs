@@ -88,11 +88,7 @@ impl Method for TripletMethod {
         (Embedder::new(encoder, None, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Embedder, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        self.attempt(model, batch).unchecked()
-    }
-
-    fn try_objective(
+    fn objective(
         &self,
         model: &Embedder,
         _: &mut NoMemory,

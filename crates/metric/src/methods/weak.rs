@@ -258,11 +258,7 @@ impl Method for WeakMethod {
         (WeakModel { encoder }, LossMemory::new(&self.training.loss, device))
     }
 
-    fn objective(&self, model: &WeakModel, memory: &mut LossMemory, batch: &Batch, _: Progress) -> Objective {
-        self.attempt(model, memory, batch).unchecked()
-    }
-
-    fn try_objective(
+    fn objective(
         &self,
         model: &WeakModel,
         memory: &mut LossMemory,
