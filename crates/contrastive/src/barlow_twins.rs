@@ -102,7 +102,13 @@ impl Staged<Projected, NoMemory> for BarlowTwins {
         model.forward_each(views)
     }
 
-    fn loss(&self, _: &Projected, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
-        barlow_twins(batch.outputs[0].clone(), batch.outputs[1].clone(), self.redundancy).mul_scalar(self.scale)
+    fn loss(
+        &self,
+        _: &Projected,
+        _: &mut NoMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        Ok(barlow_twins(batch.outputs[0].clone(), batch.outputs[1].clone(), self.redundancy).mul_scalar(self.scale))
     }
 }

@@ -120,8 +120,14 @@ impl Staged<Projected, NoMemory> for Dcl {
         model.forward_together(views)
     }
 
-    fn loss(&self, _: &Projected, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
-        dcl(batch.outputs[0].clone(), batch.outputs[1].clone(), self.temperature)
+    fn loss(
+        &self,
+        _: &Projected,
+        _: &mut NoMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        Ok(dcl(batch.outputs[0].clone(), batch.outputs[1].clone(), self.temperature))
     }
 }
 
@@ -173,7 +179,13 @@ impl Staged<Projected, NoMemory> for Dclw {
         self.dcl.embed(model, views)
     }
 
-    fn loss(&self, _: &Projected, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
-        dclw(batch.outputs[0].clone(), batch.outputs[1].clone(), self.dcl.temperature, self.sigma)
+    fn loss(
+        &self,
+        _: &Projected,
+        _: &mut NoMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        Ok(dclw(batch.outputs[0].clone(), batch.outputs[1].clone(), self.dcl.temperature, self.sigma))
     }
 }

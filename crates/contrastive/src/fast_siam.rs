@@ -64,9 +64,10 @@ impl Method for FastSiam {
         batch: &Batch,
         _: Progress,
     ) -> Result<Objective, BatchError> {
+        check_views(batch.views.len())?;
         let z = model.online.forward_each(&batch.views); // [n, output] each
         let p = model.predict_each(&z);
-        let all = z.iter().cloned().reduce(|a, b| a + b).expect("the training loop gives every view").detach();
+        let all = z[1..].iter().cloned().fold(z[0].clone(), |sum, z| sum + z).detach(); // [n, output]
         let others = (z.len() - 1) as f64;
         let losses = p.iter().zip(&z).map(|(p, z)| {
             let target = (all.clone() - z.clone().detach()).div_scalar(others); // [n, output]

@@ -115,8 +115,14 @@ impl Staged<Projected, Projected> for Mmcr {
         target.targets(views)
     }
 
-    fn loss(&self, _: &Projected, _: &mut Projected, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+    fn loss(
+        &self,
+        _: &Projected,
+        _: &mut Projected,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
         let rows = batch.outputs.iter().chain(&batch.targets).cloned().map(normalize_rows); // [n, output] each
-        mmcr(&rows.collect::<Vec<_>>(), self.compression)
+        Ok(mmcr(&rows.collect::<Vec<_>>(), self.compression))
     }
 }

@@ -189,15 +189,22 @@ impl Staged<Projected, MocoMemory> for Moco {
         keys.collect()
     }
 
-    fn loss(&self, _: &Projected, memory: &mut MocoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
-        let pairs = batch.outputs.iter().zip(&batch.targets).enumerate();
-        let losses = pairs.map(|(direction, (q, k))| {
-            let queue = memory.queue.keys(direction).expect("`validate` asks for a queue of at least one key");
-            info_nce(q.clone(), k.clone(), queue, self.temperature)
-        });
-        let loss = Tensor::cat(losses.collect::<Vec<_>>(), 0).mean();
+    fn loss(
+        &self,
+        _: &Projected,
+        memory: &mut MocoMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        let mut losses = Vec::with_capacity(batch.outputs.len());
+        for (direction, (q, k)) in batch.outputs.iter().zip(&batch.targets).enumerate() {
+            let empty = ContrastiveError { name: "queue", range: "at least 1", value: 0.0 };
+            let queue = memory.queue.keys(direction).ok_or(empty)?;
+            losses.push(info_nce(q.clone(), k.clone(), queue, self.temperature));
+        }
+        let loss = Tensor::cat(losses, 0).mean();
         // Both losses come before either direction's keys enter the queue.
         memory.queue.enqueue(batch.targets.clone());
-        loss
+        Ok(loss)
     }
 }

@@ -111,9 +111,16 @@ impl Staged<Predicting, Projected> for MocoV3 {
         key.targets(views)
     }
 
-    fn loss(&self, model: &Predicting, _: &mut Projected, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+    fn loss(
+        &self,
+        model: &Predicting,
+        _: &mut Projected,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
         let q = model.predict_each(&batch.outputs); // [n, output] each
         let k = &batch.targets;
-        moco_v3(q[0].clone(), k[1].clone(), self.temperature) + moco_v3(q[1].clone(), k[0].clone(), self.temperature)
+        Ok(moco_v3(q[0].clone(), k[1].clone(), self.temperature)
+            + moco_v3(q[1].clone(), k[0].clone(), self.temperature))
     }
 }

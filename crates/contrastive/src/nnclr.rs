@@ -110,7 +110,13 @@ impl Staged<Predicting, Queue> for Nnclr {
         model.online.forward_each(views)
     }
 
-    fn loss(&self, model: &Predicting, queue: &mut Queue, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+    fn loss(
+        &self,
+        model: &Predicting,
+        queue: &mut Queue,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
         let z = &batch.outputs; // [n, output] each
         let p = model.predict_each(z);
         let neighbors = |view: usize| nearest_neighbors(z[view].clone(), queue.keys());
@@ -118,6 +124,6 @@ impl Staged<Predicting, Queue> for Nnclr {
             + nnclr(neighbors(1), p[0].clone(), self.temperature))
         .div_scalar(2.0);
         queue.enqueue(normalize_rows(z[0].clone().detach()));
-        loss
+        Ok(loss)
     }
 }

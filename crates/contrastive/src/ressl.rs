@@ -144,10 +144,16 @@ impl Staged<Projected, ReSslMemory> for ReSsl {
         memory.teacher.targets(&views[1..2]).into_iter().map(normalize_rows).collect()
     }
 
-    fn loss(&self, _: &Projected, memory: &mut ReSslMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+    fn loss(
+        &self,
+        _: &Projected,
+        memory: &mut ReSslMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
         let (q, k) = (batch.outputs[0].clone(), batch.targets[0].clone()); // [n, output] each
         let loss = ressl(q, k.clone(), memory.queue.keys(), self.temperature, self.teacher_temperature);
         memory.queue.enqueue(k);
-        loss
+        Ok(loss)
     }
 }

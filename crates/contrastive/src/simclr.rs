@@ -97,8 +97,14 @@ impl Staged<Projected, NoMemory> for SimClr {
         model.forward_together(views)
     }
 
-    fn loss(&self, _: &Projected, _: &mut NoMemory, batch: &Embedded<'_>, at: Progress) -> Tensor<1> {
+    fn loss(
+        &self,
+        _: &Projected,
+        _: &mut NoMemory,
+        batch: &Embedded<'_>,
+        at: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
         let temperature = self.schedule.map_or(self.temperature, |s| s.at(at));
-        nt_xent(batch.outputs[0].clone(), batch.outputs[1].clone(), temperature)
+        Ok(nt_xent(batch.outputs[0].clone(), batch.outputs[1].clone(), temperature))
     }
 }

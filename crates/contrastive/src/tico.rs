@@ -124,10 +124,16 @@ impl Staged<Projected, TiCoMemory> for TiCo {
         memory.target.targets(&views[1..2])
     }
 
-    fn loss(&self, _: &Projected, memory: &mut TiCoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+    fn loss(
+        &self,
+        _: &Projected,
+        memory: &mut TiCoMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
         let (z, target) = (batch.outputs[0].clone(), batch.targets[0].clone()); // [n, output] each
         let covariance = tico_covariance(memory.covariance.value(), z.clone(), self.beta); // [output, output]
         memory.covariance.set(covariance.clone());
-        tico(z, target, covariance, self.rho)
+        Ok(tico(z, target, covariance, self.rho))
     }
 }

@@ -99,7 +99,13 @@ impl Staged<Projected, NoMemory> for VicReg {
         model.forward_each(views)
     }
 
-    fn loss(&self, _: &Projected, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
-        vicreg(batch.outputs[0].clone(), batch.outputs[1].clone(), self.weights)
+    fn loss(
+        &self,
+        _: &Projected,
+        _: &mut NoMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        Ok(vicreg(batch.outputs[0].clone(), batch.outputs[1].clone(), self.weights))
     }
 }

@@ -96,7 +96,13 @@ impl Staged<Projected, NoMemory> for WMse {
         model.forward_each(views)
     }
 
-    fn loss(&self, _: &Projected, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
-        w_mse(batch.outputs[0].clone(), batch.outputs[1].clone(), self.epsilon)
+    fn loss(
+        &self,
+        _: &Projected,
+        _: &mut NoMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        Ok(w_mse(batch.outputs[0].clone(), batch.outputs[1].clone(), self.epsilon))
     }
 }

@@ -302,6 +302,24 @@ fn ticos_covariance_remembers_and_its_trace_stays_below_one() {
     }
 }
 
+/// Settings and batches that nobody validated: an error with the reason in place of a panic or of a number.
+#[test]
+fn a_batch_without_a_loss_is_an_error() {
+    for device in devices() {
+        let method = Moco { queue: 0, norm_parts: 2, hidden: HIDDEN, output: OUTPUT, ..Moco::default() };
+        for passes in [Passes::Whole, Passes::Chunks(IMAGES / 2)] {
+            let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
+            let step = passes.step(&method, &model, &mut memory, &batch(&method, &device), midway());
+            let message = step.err().expect("a queue without keys").to_string();
+            assert_eq!(message, "moco has no loss at step 6: `queue` must be at least 1, got 0");
+        }
+        let (model, mut memory) = FAST_SIAM.build(encoder(&device), WIDTH, SEED, &device);
+        let one_view = batch_of(1, IMAGES, 1, &device);
+        let error = FAST_SIAM.objective(&model, &mut memory, &one_view, midway()).err().expect("one view");
+        assert_eq!(error.to_string(), "`views` must be at least 2, got 1");
+    }
+}
+
 #[test]
 fn bad_settings_are_named() {
     let crops = SwAv::default().small_crops;

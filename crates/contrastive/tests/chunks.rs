@@ -166,8 +166,14 @@ impl Staged<PlainModel, NoMemory> for Plain {
         views.iter().map(|view| model.head.forward(view.clone().flatten(1, 3))).collect()
     }
 
-    fn loss(&self, _: &PlainModel, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
-        nt_xent(batch.outputs[0].clone(), batch.outputs[1].clone(), 0.2)
+    fn loss(
+        &self,
+        _: &PlainModel,
+        _: &mut NoMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        Ok(nt_xent(batch.outputs[0].clone(), batch.outputs[1].clone(), 0.2))
     }
 }
 
@@ -237,4 +243,7 @@ fn what_would_change_the_meaning_is_refused() {
         assert_eq!(fine.check(&SIM_SIAM, 7), Ok(()));
     }
     assert_eq!(Passes::Chunks(2).check(&simclr, 7), Ok(()));
+    let alone = PassesError::Setting { name: "batch", range: "at least 2 images, as the loss compares them", value: 1 };
+    assert_eq!(Passes::Whole.check(&simclr, 1), Err(alone));
+    assert_eq!(Passes::Whole.check(&SIM_SIAM, 1), Ok(()));
 }

@@ -11,7 +11,7 @@ use metric::methods::SupConMethod;
 use nearfar_core::{
     data::Shape,
     encoder::{Architecture, EncoderConfig},
-    train::{Batch, Method, Passes, Progress},
+    train::{Batch, Method, Passes, Progress, TrainError},
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -70,5 +70,22 @@ fn cached_chunks_equal_the_whole_batch() {
                 assert!((got - wanted).abs() <= 2e-3 * largest, "{got} {wanted}");
             }
         }
+    }
+}
+
+/// A loss that cannot be computed is an error, not a number, whichever way the batch passes.
+#[test]
+fn a_batch_with_too_few_labels_is_refused_with_the_reason() {
+    let device = Device::flex().autodiff();
+    let method = SupConMethod::default();
+    let config = EncoderConfig { architecture: Architecture::Conv4, width: 4 };
+    for passes in [Passes::Whole, Passes::Chunks(HALF)] {
+        let encoder = config.init(SHAPE, 3, &device).unwrap();
+        let (model, mut memory) = method.build(encoder, config.features(), 4, &device);
+        let batch = Batch { labels: vec![0, 1, 2], ..doubled(1, &device) };
+        let at = Progress { step: 0, steps: 1, seed: 0 };
+        let error = passes.step(&method, &model, &mut memory, &batch, at).err().expect("labels are missing");
+        assert!(matches!(error, TrainError::NoLoss { method: "supcon", step: 1, .. }), "{error}");
+        assert!(error.to_string().contains("came with 3 labels"), "{error}");
     }
 }

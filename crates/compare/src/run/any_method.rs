@@ -181,7 +181,7 @@ macro_rules! any_method {
                 memory: &mut AnyMemory,
                 batch: &nearfar_core::train::Embedded<'_>,
                 at: nearfar_core::train::Progress,
-            ) -> burn::tensor::Tensor<1> {
+            ) -> Result<burn::tensor::Tensor<1>, nearfar_core::train::BatchError> {
                 match (self, model, memory) {
                     $((Self::$variant(method), AnyModel::$variant(model), AnyMemory::$variant(memory)) => {
                         method.staged().expect("the method has stages").loss(model, memory, batch, at)

@@ -32,18 +32,21 @@ pub trait Staged<M, N> {
     }
 
     /// The loss `[1]` of the whole batch; a queue takes its keys here, after they were used.
-    fn loss(&self, model: &M, memory: &mut N, batch: &Embedded<'_>, at: Progress) -> Tensor<1>;
+    ///
+    /// # Errors
+    /// As [`Method::objective`](super::Method::objective).
+    fn loss(&self, model: &M, memory: &mut N, batch: &Embedded<'_>, at: Progress) -> Result<Tensor<1>, BatchError>;
 
     /// All stages at once: the [`objective`](super::Method::objective) of such a method.
     ///
     /// # Errors
-    /// As that.
+    /// As [`Staged::loss`].
     fn whole(&self, model: &M, memory: &mut N, batch: &Batch, at: Progress) -> Result<Objective, BatchError> {
         self.prepare(model, memory, at);
         let outputs = self.embed(model, &batch.views);
         let targets = self.targets(memory, &batch.views, at);
         let embedded = Embedded { outputs, targets, labels: &batch.labels };
-        let loss = self.loss(model, memory, &embedded, at);
+        let loss = self.loss(model, memory, &embedded, at)?;
         Ok(Objective { loss, embedding: Tensor::cat(embedded.outputs, 0) })
     }
 }

@@ -1,5 +1,5 @@
 use super::{
-    Attempt, check_sampling, repeated_labels,
+    check_sampling, repeated_labels,
     triplet::{Mining, mined},
 };
 use crate::{
@@ -73,15 +73,6 @@ impl DeepMahalanobis {
         check_sampling(self.sampling.as_ref())?;
         self.loss.validate()
     }
-
-    fn attempt(&self, model: &MahalanobisEmbedder, batch: &Batch) -> Attempt {
-        let map = model.metric.val(); // [features, features]
-        let features = forward_views(&batch.views, |x| model.encoder.forward(x)); // [n, features]
-        let embedding = features.matmul(map.clone()); // [n, features]
-        let Attempt { embedding, loss } = mined(embedding, &repeated_labels(batch), DISTANCE, self.mining, &self.loss);
-        let penalty = away_from_identity(map).mul_scalar(self.penalty);
-        Attempt { embedding, loss: loss.map(|loss| loss + penalty) }
-    }
 }
 
 /// An encoder and the map `L` of its distance.
@@ -117,7 +108,13 @@ impl Method for DeepMahalanobis {
         batch: &Batch,
         _: Progress,
     ) -> Result<Objective, BatchError> {
-        self.attempt(model, batch).checked()
+        let map = model.metric.val(); // [features, features]
+        let features = forward_views(&batch.views, |x| model.encoder.forward(x)); // [n, features]
+        let embedding = features.matmul(map.clone()); // [n, features]
+        let labels = repeated_labels(batch);
+        let Objective { loss, embedding } = mined(embedding, &labels, DISTANCE, self.mining, &self.loss)?;
+        let penalty = away_from_identity(map).mul_scalar(self.penalty);
+        Ok(Objective { loss: loss + penalty, embedding })
     }
 
     fn encoder<'a>(&self, model: &'a MahalanobisEmbedder) -> &'a Encoder {

@@ -1,5 +1,5 @@
 use super::{
-    Attempt, LossMemory, check_sampling, repeated_labels,
+    LossMemory, check_sampling, repeated_labels,
     table::{LossKind, LossSettings, MinerSettings},
 };
 use crate::{
@@ -110,14 +110,6 @@ impl LossMethod {
     /// The settings.
     pub fn training(&self) -> &LossTraining {
         &self.training
-    }
-
-    fn attempt(&self, model: &LossModel, memory: &mut LossMemory, batch: &Batch, progress: Progress) -> Attempt {
-        let embedding = forward_views(&batch.views, |x| model.encoder.forward(x)); // [views * n, d]
-        // What a miner draws depends on the run and on the step.
-        let draw = progress.seed.rotate_left(32) ^ progress.step as u64;
-        let loss = self.value(model, memory, embedding.clone(), batch, draw);
-        Attempt { embedding, loss }
     }
 
     /// The loss `[1]` of embeddings `[views * n, d]`.
@@ -233,7 +225,11 @@ impl Method for LossMethod {
         batch: &Batch,
         at: Progress,
     ) -> Result<Objective, BatchError> {
-        self.attempt(model, memory, batch, at).checked()
+        let embedding = forward_views(&batch.views, |x| model.encoder.forward(x)); // [views * n, d]
+        // What a miner draws depends on the run and on the step.
+        let draw = at.seed.rotate_left(32) ^ at.step as u64;
+        let loss = self.value(model, memory, embedding.clone(), batch, draw)?;
+        Ok(Objective { loss, embedding })
     }
 
     fn encoder<'a>(&self, model: &'a LossModel) -> &'a Encoder {

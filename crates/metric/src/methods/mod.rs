@@ -30,7 +30,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::{Head, HeadConfig},
     init,
-    train::{Batch, BatchError, Objective, Sampling, forward_views},
+    train::{Batch, Objective, Sampling, forward_views},
 };
 
 /// An encoder and, where the method has one, a projection head that only training uses.
@@ -75,35 +75,15 @@ fn check_sampling(sampling: Option<&Sampling>) -> Result<(), MetricError> {
     sampling.map_or(Ok(()), |sampling| sampling.validate().map_err(|e| MetricError::Sampling(e.to_string())))
 }
 
-/// The embeddings `[n, d]` of a batch, and their loss `[1]` or the reason why there is none.
+/// A tuple loss on the embeddings `[n, d]` of a batch and their labels.
 ///
 /// Settings are checked before a run; what is left is a device that cannot be read.
-struct Attempt {
+fn tuple_objective(
     embedding: Tensor<2>,
-    loss: Result<Tensor<1>, MetricError>,
-}
-
-impl Attempt {
-    /// A tuple loss on a batch whose labels the training loop has matched to its rows.
-    fn over_tuples(
-        embedding: Tensor<2>,
-        labels: &[usize],
-        distance: Distance,
-        loss: impl FnOnce(&Pairwise) -> Result<Tensor<1>, MetricError>,
-    ) -> Self {
-        let loss = Pairwise::new(distance, embedding.clone(), labels, None).and_then(|pairwise| loss(&pairwise));
-        Self { embedding, loss }
-    }
-
-    /// For the training loop, which stops with the reason.
-    fn checked(self) -> Result<Objective, BatchError> {
-        Ok(Objective { loss: self.loss?, embedding: self.embedding })
-    }
-
-    /// For loops of one's own that do not ask for the reason: the loss is no number then, which no loop takes for one.
-    fn unchecked(self) -> Objective {
-        let embedding = self.embedding;
-        let loss = self.loss.unwrap_or_else(|_| embedding.clone().sum().mul_scalar(f32::NAN));
-        Objective { loss, embedding }
-    }
+    labels: &[usize],
+    distance: Distance,
+    loss: impl FnOnce(&Pairwise) -> Result<Tensor<1>, MetricError>,
+) -> Result<Objective, MetricError> {
+    let pairwise = Pairwise::new(distance, embedding.clone(), labels, None)?;
+    Ok(Objective { loss: loss(&pairwise)?, embedding })
 }

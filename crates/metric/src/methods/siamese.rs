@@ -1,4 +1,4 @@
-use super::{Attempt, Embedder, check_sampling, repeated_labels};
+use super::{Embedder, check_sampling, repeated_labels, tuple_objective};
 use crate::{
     Distance, MetricError, Pairwise,
     losses::{Contrastive, PairLoss},
@@ -46,11 +46,6 @@ impl Siamese {
         self.distance.validate()?;
         self.loss.validate()
     }
-
-    fn attempt(&self, model: &Embedder, batch: &Batch) -> Attempt {
-        let loss = |pairwise: &Pairwise| self.loss.forward(pairwise, None);
-        Attempt::over_tuples(model.embed(batch), &repeated_labels(batch), self.distance, loss)
-    }
 }
 
 impl Method for Siamese {
@@ -77,7 +72,8 @@ impl Method for Siamese {
         batch: &Batch,
         _: Progress,
     ) -> Result<Objective, BatchError> {
-        self.attempt(model, batch).checked()
+        let loss = |pairwise: &Pairwise| self.loss.forward(pairwise, None);
+        Ok(tuple_objective(model.embed(batch), &repeated_labels(batch), self.distance, loss)?)
     }
 
     fn encoder<'a>(&self, model: &'a Embedder) -> &'a Encoder {

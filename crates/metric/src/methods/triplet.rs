@@ -1,4 +1,4 @@
-use super::{Attempt, Embedder, check_sampling, repeated_labels};
+use super::{Embedder, check_sampling, repeated_labels, tuple_objective};
 use crate::{
     Distance, MetricError,
     losses::{PairLoss, TripletMargin},
@@ -65,10 +65,6 @@ impl TripletMethod {
         self.distance.validate()?;
         self.loss.validate()
     }
-
-    fn attempt(&self, model: &Embedder, batch: &Batch) -> Attempt {
-        mined(model.embed(batch), &repeated_labels(batch), self.distance, self.mining, &self.loss)
-    }
 }
 
 impl Method for TripletMethod {
@@ -95,7 +91,7 @@ impl Method for TripletMethod {
         batch: &Batch,
         _: Progress,
     ) -> Result<Objective, BatchError> {
-        self.attempt(model, batch).checked()
+        Ok(mined(model.embed(batch), &repeated_labels(batch), self.distance, self.mining, &self.loss)?)
     }
 
     fn encoder<'a>(&self, model: &'a Embedder) -> &'a Encoder {
@@ -110,8 +106,8 @@ pub(super) fn mined(
     distance: Distance,
     mining: Mining,
     loss: &TripletMargin,
-) -> Attempt {
-    Attempt::over_tuples(embedding, labels, distance, |pairwise| {
+) -> Result<Objective, MetricError> {
+    tuple_objective(embedding, labels, distance, |pairwise| {
         let margin = loss.margin;
         let triplets = match mining {
             Mining::All => None,

@@ -1,4 +1,4 @@
-use super::{Attempt, LossMemory, loss::over_tuples, table::LossSettings};
+use super::{LossMemory, loss::over_tuples, table::LossSettings};
 use crate::{
     Distance, MetricError, Pairwise, Tuples,
     losses::{Contrastive, Evidence},
@@ -227,12 +227,6 @@ impl WeakMethod {
         Self { name, ..self }
     }
 
-    fn attempt(&self, model: &WeakModel, memory: &mut LossMemory, batch: &Batch) -> Attempt {
-        let embedding = model.encoder.forward(batch.views[0].clone()); // [n, d]
-        let loss = self.value(embedding.clone(), memory, &batch.indices);
-        Attempt { embedding, loss }
-    }
-
     /// The loss `[1]` of embeddings `[n, d]` of the rows `indices`.
     fn value(&self, x: Tensor<2>, memory: &mut LossMemory, indices: &[usize]) -> Result<Tensor<1>, MetricError> {
         let WeakTraining { loss, distance } = &self.training;
@@ -265,7 +259,9 @@ impl Method for WeakMethod {
         batch: &Batch,
         _: Progress,
     ) -> Result<Objective, BatchError> {
-        self.attempt(model, memory, batch).checked()
+        let embedding = model.encoder.forward(batch.views[0].clone()); // [n, d]
+        let loss = self.value(embedding.clone(), memory, &batch.indices)?;
+        Ok(Objective { loss, embedding })
     }
 
     fn encoder<'a>(&self, model: &'a WeakModel) -> &'a Encoder {
