@@ -137,10 +137,10 @@ fn rows_run_too() {
     let methods = "pixels,triplet,simclr,lmnn";
     let mut args =
         vec!["run", "--dataset", "wine", "--seeds", "1", "--methods", methods, "--epochs", "5", "--batch", "32"];
-    args.extend(["--backend", "flex", "--width", "32", "--out", out.to_str().unwrap()]);
+    args.extend(["--backend", "flex", "--width", "64", "--out", out.to_str().unwrap()]);
     succeeds(&args);
     let report = report(&out);
-    assert_eq!(report["encoder"], "mlp width 32", "a width alone keeps the encoder that suits rows");
+    assert_eq!(report["encoder"], "mlp width 64", "a width alone keeps the encoder that suits rows");
     assert!(report["rows"][1]["scores"]["transfer.seen.linear_probe"].as_f64().unwrap() > 0.8);
 }
 
