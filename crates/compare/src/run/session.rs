@@ -5,6 +5,7 @@ use super::{
     check,
     config::Config,
     head_to_head::{Cache, Runner},
+    hybrid::Stage,
     jobs::{Job, jobs},
     prepare::Prepared,
     progress::{catch_interrupt, interrupted},
@@ -160,8 +161,7 @@ pub(super) fn free_folder(prefix: &str, dataset: &str) -> PathBuf {
 }
 
 fn describe(report: &mut Report, config: &Config, data: &Prepared, backend: &str, device: &Device) {
-    let steps_per_epoch = data.seen.train.len() / config.batch;
-    let steps = steps_per_epoch * config.epochs;
+    let Stage { images, epochs } = Stage::whole(config, data.seen.train.len());
     report.command = std::env::args().skip(1).fold("compare".to_owned(), |all, arg| all + " " + &arg);
     report.backend = backend.to_owned();
     report.device = format!("{device:?}");
@@ -176,7 +176,7 @@ fn describe(report: &mut Report, config: &Config, data: &Prepared, backend: &str
         test: data.seen.test.len(),
         unseen_class_names: data.unseen_names.clone(),
     };
-    report.budget = Budget { epochs: config.epochs, steps, images_seen: steps * config.batch, batch: config.batch };
+    report.budget = Budget { epochs, steps: images / config.batch, images_seen: images, batch: config.batch };
     if let Ok(serde_json::Value::Object(settings)) = serde_json::to_value(config) {
         report.settings = settings;
     }
