@@ -100,10 +100,10 @@ pub struct RunArgs {
     /// What to read from the encoder after every epoch: `knn`, `linear` or both, separated by a comma.
     #[arg(long, value_name = "LIST")]
     pub monitor: Option<String>,
-    /// `conv4`, `resnet9`, `resnet18` or `mlp`.
+    /// `conv4`, `resnet9`, `resnet18` or `mlp`; `mlp` for rows and `conv4` for images if left out.
     #[arg(long, value_name = "E")]
     pub encoder: Option<String>,
-    /// Width of the encoder.
+    /// Width of the encoder; 64 if left out.
     #[arg(long, value_name = "N")]
     pub width: Option<usize>,
     /// Share of the labels of the seen classes that methods and probes may use, in (0, 1].

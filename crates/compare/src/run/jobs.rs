@@ -7,7 +7,6 @@ use super::{
 };
 use crate::report::{Row, axis};
 use anyhow::{Context, ensure};
-use nearfar_core::encoder::EncoderConfig;
 use std::{collections::BTreeMap, rc::Rc};
 
 /// One row to be made.
@@ -66,16 +65,13 @@ struct Variant {
 }
 
 /// The jobs of a run, in the order in which they are done: seed by seed, the methods in the order asked for, each over
-/// the values of the axis. A method without randomness is done for all seeds at once. `encoder` is the one to train when
-/// the settings name none.
+/// the values of the axis. A method without randomness is done for all seeds at once.
 ///
 /// # Errors
 /// When the sweep changes nothing, or a value does not suit a method.
-pub fn jobs(config: &Config, methods: &[MethodName], encoder: EncoderConfig) -> anyhow::Result<Vec<Job>> {
-    let variants: Vec<(MethodName, Vec<Variant>)> = methods
-        .iter()
-        .map(|method| Ok((*method, variants(config, *method, encoder)?)))
-        .collect::<anyhow::Result<_>>()?;
+pub fn jobs(config: &Config, methods: &[MethodName]) -> anyhow::Result<Vec<Job>> {
+    let variants: Vec<(MethodName, Vec<Variant>)> =
+        methods.iter().map(|method| Ok((*method, variants(config, *method)?))).collect::<anyhow::Result<_>>()?;
     if let Some(Sweep { axis, .. }) = &config.sweep {
         let all = || variants.iter().flat_map(|(_, variants)| variants);
         let varies = all().any(|variant| !variant.tag.is_empty() || variant.axes.contains_key(axis.name()));
@@ -103,13 +99,13 @@ fn has_no_seed(method: MethodName) -> bool {
 }
 
 /// One variant for each value that changes something for the method; one in all where none does.
-fn variants(config: &Config, method: MethodName, encoder: EncoderConfig) -> anyhow::Result<Vec<Variant>> {
+fn variants(config: &Config, method: MethodName) -> anyhow::Result<Vec<Variant>> {
     let Some(sweep) = &config.sweep else { return Ok(vec![Variant::plain(config, method)]) };
     let mut found: Vec<Variant> = Vec::new();
     for value in &sweep.values {
         let mut own = config.clone();
         let place = || format!("{} {value}, {method}", sweep.axis);
-        let effect = sweep.axis.apply(value, method, &mut own, encoder).with_context(place)?;
+        let effect = sweep.axis.apply(value, method, &mut own).with_context(place)?;
         match effect {
             Effect::Nothing => return Ok(vec![Variant::plain(config, method).without(sweep.axis)]),
             Effect::Unfit => {}
@@ -193,14 +189,12 @@ fn axes(config: &Config) -> BTreeMap<String, f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nearfar_core::encoder::Architecture;
     use std::collections::BTreeSet;
 
     fn made(axis: Option<(&str, &str)>, methods: &str, seeds: usize) -> Vec<Job> {
         let sweep = axis.map(|(axis, values)| Sweep::parse(axis, Some(values)).unwrap());
         let config = Config { sweep, seeds, ..Config::default() };
-        let encoder = EncoderConfig { architecture: Architecture::Conv4, width: 64 };
-        jobs(&config, &MethodName::parse_list(methods).unwrap(), encoder).unwrap()
+        jobs(&config, &MethodName::parse_list(methods).unwrap()).unwrap()
     }
 
     fn labels(jobs: &[Job]) -> Vec<String> {
@@ -254,8 +248,7 @@ mod tests {
     fn a_sweep_of_nothing_and_bad_values_are_refused() {
         let refused = |axis: &str, values: &str, methods: &str| {
             let config = Config { sweep: Some(Sweep::parse(axis, Some(values)).unwrap()), ..Config::default() };
-            let encoder = EncoderConfig { architecture: Architecture::Conv4, width: 64 };
-            format!("{:#}", jobs(&config, &MethodName::parse_list(methods).unwrap(), encoder).unwrap_err())
+            format!("{:#}", jobs(&config, &MethodName::parse_list(methods).unwrap()).unwrap_err())
         };
         assert!(refused("queue", "256", "triplet").contains("depends on `queue`"));
         assert!(refused("miner", "hdc", "triplet").contains("takes a value given"));
