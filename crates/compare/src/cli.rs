@@ -57,7 +57,8 @@ pub struct SweepArgs {
 /// Arguments of `run`. What is left out comes from the preset.
 #[derive(Debug, Clone, Default, Args)]
 pub struct RunArgs {
-    /// Data set: a name (`compare list`), a folder (IDX, CIFAR binary or class folders of images) or a CSV file.
+    /// Data set: a name (`compare list`), a folder (IDX, CIFAR binary or class folders of images), a zip or tar of class
+    /// folders, or a CSV file.
     #[arg(long, value_name = "NAME|PATH")]
     pub dataset: Option<String>,
     /// Label column of a CSV file; the last one if left out.
@@ -188,8 +189,8 @@ pub struct EncoderArgs {
 pub struct EmbedArgs {
     #[command(flatten)]
     pub encoder: EncoderArgs,
-    /// What to embed: an image, a folder of images (with or without class folders), IDX, CIFAR binary, a CSV file, or
-    /// the name of a data set that ships.
+    /// What to embed: an image, a folder of images (with or without class folders) or a zip or tar of one, IDX, CIFAR
+    /// binary, a CSV file, or the name of a data set that ships.
     #[arg(long, value_name = "NAME|PATH")]
     pub input: String,
     /// File of the features: `.npy`, with paths and labels in FILE.npy.csv, or `.parquet`.
