@@ -61,17 +61,22 @@ impl DeepVisitor for Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use metric::methods::LossSettings;
 
     #[test]
     fn methods_are_asked_before_the_run() {
-        let methods = |names| MethodName::parse_list(names).unwrap();
+        let methods = |names: &str| MethodName::parse_list(names).unwrap();
         let with = |accumulate, chunk| Config { accumulate, chunk, batch: 64, ..Config::default() };
         let plain = Config::default();
         assert!(check(&plain, &plain.method_names().unwrap(), 10).is_ok());
         assert!(check(&with(4, None), &methods("pixels,byol,simsiam,fast_siam,supervised,simsiam+lmnn"), 10).is_ok());
-        let cached = "supcon,simclr,dcl,dclw,moco,moco_v3,nnclr,ressl,barlow_twins,vicreg,w_mse,tico,mmcr";
-        assert!(check(&with(1, Some(16)), &methods(cached), 10).is_ok());
-        let refused = |config: &Config, names| check(config, &methods(names), 10).unwrap_err().to_string();
+        let cached = "siamese,triplet,supcon,deep_mahalanobis,simclr,dcl,dclw,moco,moco_v3,nnclr,ressl,barlow_twins,\
+                      vicreg,w_mse,tico,mmcr,swav,dino";
+        let losses = LossSettings::names().collect::<Vec<_>>().join(",");
+        for list in [cached, losses.as_str()] {
+            assert!(check(&with(1, Some(16)), &methods(list), 10).is_ok(), "{list}");
+        }
+        let refused = |config: &Config, names: &str| check(config, &methods(names), 10).unwrap_err().to_string();
         let message = refused(&with(4, None), "byol,simclr,triplet");
         assert!(message.contains("simclr") && message.contains("triplet") && message.contains("`chunk`"), "{message}");
         assert!(!message.contains("byol"), "{message}");
