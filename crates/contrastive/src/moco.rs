@@ -2,7 +2,7 @@ use crate::{
     ContrastiveError, ViewQueues,
     error::{check, check_momentum, check_size, check_temperature},
     losses::info_nce,
-    networks::{Projected, sizes, views},
+    networks::{Projected, momentum_at, sizes, views},
     split_norm::{in_parts, in_shuffled_parts},
 };
 use burn::{
@@ -12,7 +12,7 @@ use burn::{
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    momentum::{cosine_momentum, momentum_copy, update},
+    momentum::{momentum_copy, update},
     similarity::normalize_rows,
     train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
 };
@@ -102,10 +102,6 @@ impl Moco {
     fn directions(&self) -> &'static [(usize, usize)] {
         if self.symmetric { &[(0, 1), (1, 0)] } else { &[(0, 1)] }
     }
-
-    fn momentum_at(&self, at: Progress) -> f64 {
-        if self.momentum_schedule { cosine_momentum(self.momentum, at.step, at.steps) } else { self.momentum }
-    }
 }
 
 /// `[n, c, h, w]` to unit rows `[n, output]`.
@@ -170,7 +166,8 @@ impl Method for Moco {
 
 impl Staged<Projected, MocoMemory> for Moco {
     fn prepare(&self, model: &Projected, memory: &mut MocoMemory, at: Progress) {
-        memory.key = update(memory.key.clone(), model, self.momentum_at(at));
+        let momentum = momentum_at(self.momentum, self.momentum_schedule, at);
+        memory.key = update(memory.key.clone(), model, momentum);
     }
 
     /// The queries of every direction.

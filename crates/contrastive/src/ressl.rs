@@ -2,7 +2,7 @@ use crate::{
     ContrastiveError, Queue,
     error::{check, check_momentum, check_size, check_temperature},
     losses::ressl,
-    networks::{Projected, views},
+    networks::{Projected, momentum_at, views},
 };
 use burn::{
     module::Module,
@@ -11,7 +11,7 @@ use burn::{
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    momentum::{cosine_momentum, momentum_copy, update},
+    momentum::{momentum_copy, update},
     similarity::normalize_rows,
     train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
 };
@@ -131,8 +131,7 @@ impl Method for ReSsl {
 
 impl Staged<Projected, ReSslMemory> for ReSsl {
     fn prepare(&self, model: &Projected, memory: &mut ReSslMemory, at: Progress) {
-        let momentum =
-            if self.momentum_schedule { cosine_momentum(self.momentum, at.step, at.steps) } else { self.momentum };
+        let momentum = momentum_at(self.momentum, self.momentum_schedule, at);
         memory.teacher = update(memory.teacher.clone(), model, momentum);
     }
 

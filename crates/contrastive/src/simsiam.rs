@@ -2,7 +2,7 @@ use crate::{
     ContrastiveError,
     error::check_size,
     losses::negative_cosine,
-    networks::{Predicting, Projected, views},
+    networks::{Predicting, Projected, sizes, views},
 };
 use burn::tensor::{Device, Tensor};
 use nearfar_core::{
@@ -46,8 +46,7 @@ impl SimSiam {
 
     /// The three networks, FastSiam's too.
     pub(crate) fn networks(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> Predicting {
-        let mut sizes = vec![features];
-        sizes.resize(1 + self.projector_layers, self.output);
+        let sizes = sizes(features, self.output, self.projector_layers, self.output);
         // Batch norm behind every layer, the last without learnt scale and shift.
         let projector = HeadConfig::new(sizes).output_norm(OutputNorm::Plain);
         let predictor = HeadConfig::new([self.output, self.bottleneck, self.output]);

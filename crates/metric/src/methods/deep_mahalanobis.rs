@@ -1,5 +1,5 @@
 use super::{
-    check_sampling,
+    balanced, check_balanced,
     triplet::{Mining, mined},
 };
 use crate::{
@@ -68,11 +68,8 @@ impl DeepMahalanobis {
     /// # Errors
     /// Names the first setting that is out of range.
     pub fn validate(&self) -> Result<(), MetricError> {
-        let m = self.images_per_class;
-        MetricError::check(m >= 2, "images_per_class", "at least 2", m as f64)?;
-        let penalty = self.penalty;
-        MetricError::check(penalty >= 0.0 && penalty.is_finite(), "penalty", "finite and not negative", penalty)?;
-        check_sampling(self.sampling.as_ref())?;
+        check_balanced(self.images_per_class, self.sampling.as_ref())?;
+        MetricError::not_negative("penalty", self.penalty)?;
         self.loss.validate()
     }
 }
@@ -94,8 +91,7 @@ impl Method for DeepMahalanobis {
     }
 
     fn needs(&self) -> Needs {
-        let per_class = Sampling::PerClass { images: self.images_per_class };
-        Needs { views: 1, labels: true, sampling: self.sampling.clone().unwrap_or(per_class) }
+        balanced(self.images_per_class, self.sampling.as_ref())
     }
 
     fn build(&self, encoder: Encoder, features: usize, _: u64, device: &Device) -> (MahalanobisEmbedder, NoMemory) {

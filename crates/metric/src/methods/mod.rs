@@ -30,7 +30,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::{Head, HeadConfig},
     init,
-    train::{Embedded, Sampling, forward_views},
+    train::{Embedded, Needs, Sampling, forward_views},
 };
 
 /// An encoder and, where the method has one, a projection head that only training uses.
@@ -64,6 +64,18 @@ fn stacked(batch: &Embedded<'_>) -> (Tensor<2>, Vec<usize>) {
 /// Checks a sampling that takes the place of a method's own.
 fn check_sampling(sampling: Option<&Sampling>) -> Result<(), MetricError> {
     sampling.map_or(Ok(()), |sampling| sampling.validate().map_err(|e| MetricError::Sampling(e.to_string())))
+}
+
+/// Checks how a method's class-balanced batches are drawn: `images` of a class, or `sampling` in their place.
+fn check_balanced(images: usize, sampling: Option<&Sampling>) -> Result<(), MetricError> {
+    MetricError::check(images >= 2, "images_per_class", "at least 2", images as f64)?;
+    check_sampling(sampling)
+}
+
+/// What a method of such batches needs.
+fn balanced(images: usize, sampling: Option<&Sampling>) -> Needs {
+    let sampling = sampling.cloned().unwrap_or(Sampling::PerClass { images });
+    Needs { views: 1, labels: true, sampling }
 }
 
 /// A tuple loss `[1]` on all embeddings of a batch and their labels.

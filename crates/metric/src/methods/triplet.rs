@@ -1,4 +1,4 @@
-use super::{Embedder, check_sampling, tuple_loss};
+use super::{Embedder, balanced, check_balanced, tuple_loss};
 use crate::{
     Distance, MetricError,
     losses::{PairLoss, TripletMargin},
@@ -59,9 +59,7 @@ impl TripletMethod {
     /// # Errors
     /// Names the first setting that is out of range.
     pub fn validate(&self) -> Result<(), MetricError> {
-        let m = self.images_per_class;
-        MetricError::check(m >= 2, "images_per_class", "at least 2", m as f64)?;
-        check_sampling(self.sampling.as_ref())?;
+        check_balanced(self.images_per_class, self.sampling.as_ref())?;
         self.distance.validate()?;
         self.loss.validate()
     }
@@ -76,8 +74,7 @@ impl Method for TripletMethod {
     }
 
     fn needs(&self) -> Needs {
-        let per_class = Sampling::PerClass { images: self.images_per_class };
-        Needs { views: 1, labels: true, sampling: self.sampling.clone().unwrap_or(per_class) }
+        balanced(self.images_per_class, self.sampling.as_ref())
     }
 
     fn build(&self, encoder: Encoder, _: usize, seed: u64, device: &Device) -> (Embedder, NoMemory) {
