@@ -259,7 +259,7 @@ fn bad_arguments_are_refused_with_the_way_out() {
             vec!["run", "--dataset", "digits", "--methods", "byol,simclr", "--accumulate", "4"],
             "gradient caching (`chunk`)",
         ),
-        (vec!["run", "--dataset", "digits", "--methods", "simclr,triplet", "--chunk", "64"], "triplet offers no"),
+        (vec!["run", "--dataset", "digits", "--methods", "triplet,byol", "--chunk", "64"], "byol offers no"),
         (vec!["run", "--dataset", "digits", "--methods", "byol", "--chunk", "64", "--accumulate", "2"], "choose one"),
         // All that cannot are named.
         (
@@ -303,7 +303,9 @@ fn monitors_stand_in_the_row_and_change_nothing_else() {
 #[test]
 fn batches_pass_in_chunks_or_parts() {
     let dir = tempfile::tempdir().unwrap();
-    for (methods, way) in [("simclr,moco,supcon", "--chunk"), ("byol,simsiam", "--accumulate")] {
+    for (methods, way) in
+        [("simclr,moco,supcon,triplet,arcface,swav,dino", "--chunk"), ("byol,simsiam", "--accumulate")]
+    {
         let out = dir.path().join(way);
         let mut args = tiny("flex", methods, "400", &out);
         args.extend([way, "4"]);

@@ -18,6 +18,7 @@ pub fn passes(config: &Config) -> anyhow::Result<Passes> {
 mod tests {
     use super::*;
     use crate::run::{check::rows, method::MethodName, prepare::Prepared};
+    use metric::methods::LossSettings;
 
     /// Checks `methods` on iris.
     fn check(config: &Config, methods: &[MethodName]) -> anyhow::Result<()> {
@@ -27,16 +28,20 @@ mod tests {
 
     #[test]
     fn methods_are_asked_before_the_run() {
-        let methods = |names| MethodName::parse_list(names).unwrap();
+        let methods = |names: &str| MethodName::parse_list(names).unwrap();
         let with = |accumulate, chunk| {
             let dataset = "iris".to_owned();
             Config { dataset, accumulate, chunk, batch: 64, ..Config::default() }
         };
         assert!(check(&with(1, None), &methods("all")).is_ok());
         assert!(check(&with(4, None), &methods("pixels,byol,simsiam,fast_siam,supervised,simsiam+lmnn")).is_ok());
-        let cached = "supcon,simclr,dcl,dclw,moco,moco_v3,nnclr,ressl,barlow_twins,vicreg,w_mse,tico,mmcr";
-        assert!(check(&with(1, Some(16)), &methods(cached)).is_ok());
-        let refused = |config: &Config, names| check(config, &methods(names)).unwrap_err().to_string();
+        let cached = "siamese,triplet,supcon,deep_mahalanobis,simclr,dcl,dclw,moco,moco_v3,nnclr,ressl,barlow_twins,\
+                      vicreg,w_mse,tico,mmcr,swav,dino";
+        let losses = LossSettings::names().collect::<Vec<_>>().join(",");
+        for list in [cached, losses.as_str()] {
+            assert!(check(&with(1, Some(16)), &methods(list)).is_ok(), "{list}");
+        }
+        let refused = |config: &Config, names: &str| check(config, &methods(names)).unwrap_err().to_string();
         let message = refused(&with(4, None), "byol,simclr,triplet");
         assert!(message.contains("simclr") && message.contains("triplet") && message.contains("`chunk`"), "{message}");
         assert!(!message.contains("byol"), "{message}");

@@ -191,7 +191,7 @@ fn cached<M: Module, N>(
         targets.push(method.targets(memory, &views, at));
     }
     let outputs = joined(&outputs).into_iter().map(|z| z.detach().require_grad()).collect();
-    let embedded = Embedded { outputs, targets: joined(&targets), labels: &batch.labels };
+    let embedded = Embedded { outputs, targets: joined(&targets), labels: &batch.labels, indices: &batch.indices };
     let loss = method.loss(model, memory, &embedded, at)?;
     let mut cache = loss.backward();
     // An output that the loss takes as a constant has no gradient.

@@ -9,6 +9,8 @@ pub struct Embedded<'a> {
     pub targets: Vec<Tensor<2>>,
     /// Class of each image; empty if the method asked for none.
     pub labels: &'a [usize],
+    /// Index of each image in the data set.
+    pub indices: &'a [usize],
 }
 
 /// A method whose loss sees the images through embeddings alone, stage by stage: what gradient caching needs
@@ -45,7 +47,7 @@ pub trait Staged<M, N> {
         self.prepare(model, memory, at);
         let outputs = self.embed(model, &batch.views);
         let targets = self.targets(memory, &batch.views, at);
-        let embedded = Embedded { outputs, targets, labels: &batch.labels };
+        let embedded = Embedded { outputs, targets, labels: &batch.labels, indices: &batch.indices };
         let loss = self.loss(model, memory, &embedded, at)?;
         Ok(Objective { loss, embedding: Tensor::cat(embedded.outputs, 0) })
     }

@@ -1,5 +1,5 @@
 use super::{
-    balanced, check_balanced, repeated_labels,
+    balanced, check_balanced,
     triplet::{Mining, mined},
 };
 use crate::{
@@ -12,7 +12,9 @@ use burn::{
 };
 use nearfar_core::{
     encoder::Encoder,
-    train::{Batch, BatchError, Method, Needs, NoMemory, Objective, Progress, Sampling, forward_views},
+    train::{
+        Batch, BatchError, Embedded, Method, Needs, NoMemory, Objective, Progress, Sampling, Staged, forward_views,
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -100,17 +102,15 @@ impl Method for DeepMahalanobis {
     fn objective(
         &self,
         model: &MahalanobisEmbedder,
-        _: &mut NoMemory,
+        memory: &mut NoMemory,
         batch: &Batch,
-        _: Progress,
+        at: Progress,
     ) -> Result<Objective, BatchError> {
-        let map = model.metric.val(); // [features, features]
-        let features = forward_views(&batch.views, |x| model.encoder.forward(x)); // [n, features]
-        let embedding = features.matmul(map.clone()); // [n, features]
-        let labels = repeated_labels(batch);
-        let Objective { loss, embedding } = mined(embedding, &labels, DISTANCE, self.mining, &self.loss)?;
-        let penalty = away_from_identity(map).mul_scalar(self.penalty);
-        Ok(Objective { loss: loss + penalty, embedding })
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<MahalanobisEmbedder, NoMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a MahalanobisEmbedder) -> &'a Encoder {
@@ -119,6 +119,24 @@ impl Method for DeepMahalanobis {
 
     fn components(&self, model: &MahalanobisEmbedder) -> Option<Tensor<2>> {
         Some(model.metric.val().detach().transpose())
+    }
+}
+
+impl Staged<MahalanobisEmbedder, NoMemory> for DeepMahalanobis {
+    fn embed(&self, model: &MahalanobisEmbedder, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        let features = forward_views(views, |x| model.encoder.forward(x)); // [views n, features]
+        features.matmul(model.metric.val()).chunk(views.len(), 0) // [n, features] each
+    }
+
+    fn loss(
+        &self,
+        model: &MahalanobisEmbedder,
+        _: &mut NoMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        let penalty = away_from_identity(model.metric.val()).mul_scalar(self.penalty);
+        Ok(mined(batch, DISTANCE, self.mining, &self.loss)? + penalty)
     }
 }
 

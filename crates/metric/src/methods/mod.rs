@@ -30,7 +30,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::{Head, HeadConfig},
     init,
-    train::{Batch, Needs, Objective, Sampling, forward_views},
+    train::{Embedded, Needs, Sampling, forward_views},
 };
 
 /// An encoder and, where the method has one, a projection head that only training uses.
@@ -45,29 +45,20 @@ impl Embedder {
         Self { encoder, projector: projector.map(|config| init::seeded(config.init(device), seed)) }
     }
 
-    /// Every view of the batch, `[views * n, d]`, the first view first.
-    fn embed(&self, batch: &Batch) -> Tensor<2> {
-        self.project(forward_views(&batch.views, |x| self.encoder.forward(x)))
-    }
-
-    /// The same view by view, `[n, d]` each.
+    /// Every view, `[n, d]` each.
     fn embed_views(&self, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
-        let [n, ..] = views[0].dims();
-        let z = self.project(forward_views(views, |x| self.encoder.forward(x))); // [views n, d]
-        (0..views.len()).map(|view| z.clone().narrow(0, view * n, n)).collect()
-    }
-
-    fn project(&self, features: Tensor<2>) -> Tensor<2> {
-        match &self.projector {
+        let features = forward_views(views, |x| self.encoder.forward(x)); // [views n, features]
+        let z = match &self.projector {
             Some(projector) => projector.forward(features),
             None => features,
-        }
+        };
+        z.chunk(views.len(), 0)
     }
 }
 
-/// Labels of `views` stacked copies of a batch.
-fn repeated_labels(batch: &Batch) -> Vec<usize> {
-    batch.labels.repeat(batch.views.len())
+/// All views of a batch one below the other, `[views n, d]`, the first view first, and the label of every row.
+fn stacked(batch: &Embedded<'_>) -> (Tensor<2>, Vec<usize>) {
+    (Tensor::cat(batch.outputs.clone(), 0), batch.labels.repeat(batch.outputs.len()))
 }
 
 /// Checks a sampling that takes the place of a method's own.
@@ -87,15 +78,14 @@ fn balanced(images: usize, sampling: Option<&Sampling>) -> Needs {
     Needs { views: 1, labels: true, sampling }
 }
 
-/// A tuple loss on the embeddings `[n, d]` of a batch and their labels.
+/// A tuple loss `[1]` on all embeddings of a batch and their labels.
 ///
 /// Settings are checked before a run; what is left is a device that cannot be read.
-fn tuple_objective(
-    embedding: Tensor<2>,
-    labels: &[usize],
+fn tuple_loss(
+    batch: &Embedded<'_>,
     distance: Distance,
     loss: impl FnOnce(&Pairwise) -> Result<Tensor<1>, MetricError>,
-) -> Result<Objective, MetricError> {
-    let pairwise = Pairwise::new(distance, embedding.clone(), labels, None)?;
-    Ok(Objective { loss: loss(&pairwise)?, embedding })
+) -> Result<Tensor<1>, MetricError> {
+    let (z, labels) = stacked(batch);
+    loss(&Pairwise::new(distance, z, &labels, None)?)
 }

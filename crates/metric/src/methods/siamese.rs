@@ -1,12 +1,12 @@
-use super::{Embedder, balanced, check_balanced, repeated_labels, tuple_objective};
+use super::{Embedder, balanced, check_balanced, tuple_loss};
 use crate::{
     Distance, MetricError, Pairwise,
     losses::{Contrastive, PairLoss},
 };
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
-    train::{Batch, BatchError, Method, Needs, NoMemory, Objective, Progress, Sampling},
+    train::{Batch, BatchError, Embedded, Method, Needs, NoMemory, Objective, Progress, Sampling, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -65,15 +65,29 @@ impl Method for Siamese {
     fn objective(
         &self,
         model: &Embedder,
-        _: &mut NoMemory,
+        memory: &mut NoMemory,
         batch: &Batch,
-        _: Progress,
+        at: Progress,
     ) -> Result<Objective, BatchError> {
-        let loss = |pairwise: &Pairwise| self.loss.forward(pairwise, None);
-        Ok(tuple_objective(model.embed(batch), &repeated_labels(batch), self.distance, loss)?)
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Embedder, NoMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a Embedder) -> &'a Encoder {
         &model.encoder
+    }
+}
+
+impl Staged<Embedder, NoMemory> for Siamese {
+    fn embed(&self, model: &Embedder, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        model.embed_views(views)
+    }
+
+    fn loss(&self, _: &Embedder, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Result<Tensor<1>, BatchError> {
+        let loss = |pairwise: &Pairwise| self.loss.forward(pairwise, None);
+        Ok(tuple_loss(batch, self.distance, loss)?)
     }
 }

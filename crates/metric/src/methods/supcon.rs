@@ -1,4 +1,4 @@
-use super::{Embedder, tuple_objective};
+use super::{Embedder, tuple_loss};
 use crate::{
     MetricError, Pairwise,
     losses::{PairLoss, SupCon},
@@ -89,9 +89,7 @@ impl Staged<Embedder, NoMemory> for SupConMethod {
     }
 
     fn loss(&self, _: &Embedder, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Result<Tensor<1>, BatchError> {
-        let z = Tensor::cat(batch.outputs.clone(), 0); // [views n, d]
-        let labels = batch.labels.repeat(batch.outputs.len());
         let loss = |pairwise: &Pairwise| self.loss.forward(pairwise, None);
-        Ok(tuple_objective(z, &labels, self.loss.default_distance(), loss)?.loss)
+        Ok(tuple_loss(batch, self.loss.default_distance(), loss)?)
     }
 }

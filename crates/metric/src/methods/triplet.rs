@@ -1,4 +1,4 @@
-use super::{Embedder, balanced, check_balanced, repeated_labels, tuple_objective};
+use super::{Embedder, balanced, check_balanced, tuple_loss};
 use crate::{
     Distance, MetricError,
     losses::{PairLoss, TripletMargin},
@@ -7,7 +7,7 @@ use crate::{
 use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
-    train::{Batch, BatchError, Method, Needs, NoMemory, Objective, Progress, Sampling},
+    train::{Batch, BatchError, Embedded, Method, Needs, NoMemory, Objective, Progress, Sampling, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -84,11 +84,15 @@ impl Method for TripletMethod {
     fn objective(
         &self,
         model: &Embedder,
-        _: &mut NoMemory,
+        memory: &mut NoMemory,
         batch: &Batch,
-        _: Progress,
+        at: Progress,
     ) -> Result<Objective, BatchError> {
-        Ok(mined(model.embed(batch), &repeated_labels(batch), self.distance, self.mining, &self.loss)?)
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Embedder, NoMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a Embedder) -> &'a Encoder {
@@ -96,15 +100,24 @@ impl Method for TripletMethod {
     }
 }
 
-/// The triplet loss of a batch over the triplets that `mining` picks.
+impl Staged<Embedder, NoMemory> for TripletMethod {
+    fn embed(&self, model: &Embedder, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        model.embed_views(views)
+    }
+
+    fn loss(&self, _: &Embedder, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Result<Tensor<1>, BatchError> {
+        Ok(mined(batch, self.distance, self.mining, &self.loss)?)
+    }
+}
+
+/// The triplet loss `[1]` of a batch over the triplets that `mining` picks.
 pub(super) fn mined(
-    embedding: Tensor<2>,
-    labels: &[usize],
+    batch: &Embedded<'_>,
     distance: Distance,
     mining: Mining,
     loss: &TripletMargin,
-) -> Result<Objective, MetricError> {
-    tuple_objective(embedding, labels, distance, |pairwise| {
+) -> Result<Tensor<1>, MetricError> {
+    tuple_loss(batch, distance, |pairwise| {
         let margin = loss.margin;
         let triplets = match mining {
             Mining::All => None,

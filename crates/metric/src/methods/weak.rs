@@ -10,7 +10,7 @@ use burn::{
 };
 use nearfar_core::{
     encoder::Encoder,
-    train::{Batch, BatchError, GivenTuples, Method, Needs, Objective, Progress, Sampling},
+    train::{Batch, BatchError, Embedded, GivenTuples, Method, Needs, Objective, Progress, Sampling, Staged},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -257,14 +257,32 @@ impl Method for WeakMethod {
         model: &WeakModel,
         memory: &mut LossMemory,
         batch: &Batch,
-        _: Progress,
+        at: Progress,
     ) -> Result<Objective, BatchError> {
-        let embedding = model.encoder.forward(batch.views[0].clone()); // [n, d]
-        let loss = self.value(embedding.clone(), memory, &batch.indices)?;
-        Ok(Objective { loss, embedding })
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<WeakModel, LossMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a WeakModel) -> &'a Encoder {
         &model.encoder
+    }
+}
+
+impl Staged<WeakModel, LossMemory> for WeakMethod {
+    fn embed(&self, model: &WeakModel, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        vec![model.encoder.forward(views[0].clone())] // [n, d]
+    }
+
+    fn loss(
+        &self,
+        _: &WeakModel,
+        memory: &mut LossMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        Ok(self.value(batch.outputs[0].clone(), memory, batch.indices)?)
     }
 }
