@@ -144,15 +144,6 @@ impl Estimate {
     }
 }
 
-/// Whether the difference of two scores may be chance; without an interval, whether it is rounding.
-pub(super) fn tied(a: &Seeds, b: &Seeds) -> bool {
-    match Estimate::combine(&[(1.0, a), (-1.0, b)]) {
-        Some(difference) if difference.interval.is_some() => difference.ruling() == Ruling::Undecided,
-        Some(difference) => difference.mean.abs() <= ROUNDING,
-        None => false,
-    }
-}
-
 /// Arithmetic mean, if there is a value.
 pub(super) fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
@@ -190,7 +181,6 @@ mod tests {
         assert_eq!(found.seeds_to_decide(), Some(5));
         // t = 2 sqrt(3) with two degrees of freedom: p = 1 - t / sqrt(2 + t^2).
         assert!((found.p_value.unwrap() - (1.0 - (12.0f64 / 14.0).sqrt())).abs() < 1e-9);
-        assert!(tied(&a, &b));
     }
 
     #[test]
@@ -214,7 +204,6 @@ mod tests {
         assert_eq!(found.p_value, None);
         assert!((found.mean - 0.8).abs() < 1e-12);
         assert_eq!(found.seeds_to_decide(), None);
-        assert!(!tied(&a, &b) && tied(&a, &a));
         let apart = Estimate::combine(&[(1.0, &a), (-1.0, &seeds(&[(2, 0.4)]))]).unwrap();
         assert_eq!((apart.interval, apart.mean), (None, 0.5));
         assert_eq!(Estimate::combine(&[(1.0, &a), (-1.0, &Seeds::new())]), None);
@@ -227,7 +216,6 @@ mod tests {
         let found = Estimate::combine(&[(1.0, &a), (-1.0, &b)]).unwrap();
         assert_eq!((found.ruling(), found.seeds_to_decide()), (Ruling::Undecided, None));
         assert_eq!(found.p_value, Some(1.0));
-        assert!(tied(&a, &b));
     }
 
     /// The best of three against the best of one, by hand: t(2) leaves 0.025 / 3 at 7.648842 and 0.025 at 4.302653.
