@@ -4,6 +4,7 @@ use super::{
     axis::{Axis, AxisValue, Effect, Sweep},
     config::Config,
     method::{Base, MethodName},
+    supervision::draws,
 };
 use crate::report::{Row, axis};
 use anyhow::{Context, ensure};
@@ -92,8 +93,7 @@ pub fn jobs(config: &Config, methods: &[MethodName]) -> anyhow::Result<Vec<Job>>
     Ok(jobs)
 }
 
-/// Whether the features are the same for every seed: the data, and closed forms and learners on them, which draw from
-/// seeds of their own settings.
+/// Whether the features before any Mahalanobis metric are the same for every seed: the data, and principal components.
 fn has_no_seed(method: MethodName) -> bool {
     matches!(method.base, Base::Pixels | Base::Pca)
 }
@@ -161,7 +161,11 @@ impl Variant {
         let without = MethodName { metric: None, ..method };
         let base = if has_no_seed(method) { without.to_string() } else { format!("{without}{tag}-seed{seed}") };
         let features = match method.metric {
-            Some(_) => format!("{base}, {method} on {} labels, {} of them false", config.labels, config.label_noise),
+            Some(metric) => {
+                let given =
+                    format!("{base}, {method} on {} labels, {} of them false", config.labels, config.label_noise);
+                if draws(&config.method, metric) { format!("{given}, seed {seed}") } else { given }
+            }
             None => base.clone(),
         };
         Job {
@@ -210,7 +214,12 @@ mod tests {
         assert!(jobs.iter().all(|job| job.axes == axes));
         assert_eq!((jobs[2].base.as_str(), jobs[2].features.as_str()), ("triplet-seed0", "triplet-seed0"));
         assert_eq!(jobs[0].features, jobs[1].features);
+        assert_eq!(jobs[3].features, jobs[4].features);
         assert_eq!(jobs.iter().filter(|job| job.pictured).count(), 4);
+        // A learner that draws is fitted for each seed, on the same principal components.
+        let drawn = made(None, "itml", 2);
+        assert_eq!(drawn[0].base, drawn[1].base);
+        assert_ne!(drawn[0].features, drawn[1].features);
     }
 
     #[test]
