@@ -17,8 +17,9 @@ use nearfar_core::{
 pub fn fits(config: &Config, data: &Prepared, methods: &[MethodName]) -> anyhow::Result<()> {
     for method in methods {
         for deep in method.base.trained() {
-            let dataset = if deep.needs_labels() { &data.labelled } else { &data.seen.train };
-            let classes = data.seen.train.class_names.len();
+            let taught = supervision::taught(data);
+            let dataset = if deep.needs_labels() { taught } else { &data.seen.train };
+            let classes = taught.class_names.len();
             let fits = config.method.check_classes(deep, classes);
             let fits = fits.and_then(|()| supervision::visit(config, data, deep, Batches { config, dataset })?);
             fits.with_context(|| format!("`{method}` does not suit the data"))?;

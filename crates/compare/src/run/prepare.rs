@@ -306,7 +306,7 @@ fn other_data(name: &str, shape: Shape, seed: u64) -> anyhow::Result<Option<(Str
 mod tests {
     use super::*;
     use crate::run::supervision::{Constraints, Supervision};
-    use metric::methods::Weak;
+    use metric::weak::Weak;
     use nearfar_core::data::catalog::{Options, open};
 
     #[test]

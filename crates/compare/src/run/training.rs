@@ -24,6 +24,7 @@ use nearfar_core::{
     train::{Method, TrainConfig, TrainData, Trained, Warning, train},
 };
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
@@ -94,7 +95,7 @@ impl Runner<'_> {
 
     /// The methods' settings, with what comes from the data.
     fn settings(&self) -> MethodSettings {
-        let classes = self.data.seen.train.class_names.len();
+        let classes = supervision::taught(self.data).class_names.len();
         let mut settings = MethodSettings { classes, ..self.config.method.clone() };
         settings.supervised.settings.classes = classes;
         settings
@@ -178,7 +179,8 @@ impl DeepVisitor for TrainingRun<'_> {
     fn visit<M: Method>(self, method: &M, optimizer: &OptimizerConfig) -> Self::Output {
         let Runner { config, data, device, out } = self.runner;
         // Every method sees as many images; one with few labels sees those more often.
-        let dataset = if self.labels { &data.labelled } else { &data.seen.train };
+        let dataset = if self.labels { supervision::taught(data) } else { &data.seen.train };
+        let truth = if self.labels { supervision::truth(data) } else { Cow::Borrowed(&data.seen.train) };
         let needs = method.needs();
         let (order, batch) = check::order(&needs, dataset, config.batch, self.seed)?;
         let steps = (self.stage.images / batch).max(1);
@@ -193,7 +195,7 @@ impl DeepVisitor for TrainingRun<'_> {
         };
         let width = data.encoder.features();
         let watched = Watched {
-            train: dataset,
+            train: &truth,
             validation: &data.seen.validation,
             augmenter: self.augmenter,
             features: width,

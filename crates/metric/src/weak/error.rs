@@ -144,9 +144,5 @@ pub enum WeakError {
 
 /// Behind a refusal: what else can be done with this kind.
 fn way_out(given: &str) -> &'static str {
-    if given == "chunks" {
-        "; where no two chunks belong together, learn from them as classes"
-    } else {
-        ""
-    }
+    if given == "chunks" { "; where no two chunks belong together, learn from them as classes" } else { "" }
 }

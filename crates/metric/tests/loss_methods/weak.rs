@@ -38,7 +38,10 @@ fn every_loss_says_which_weak_supervision_it_takes() {
     ]);
     for refused in refusals {
         let message = refused.unwrap_err().to_string();
-        assert!(message.contains("nothing is said to be far") && message.contains("train on them as classes"), "{message}");
+        assert!(
+            message.contains("nothing is said to be far") && message.contains("train on them as classes"),
+            "{message}"
+        );
     }
 }
 
