@@ -10,7 +10,8 @@ use nearfar_core::{
     data::{Dataset, Inputs},
     matrix::Matrix,
 };
-use std::path::PathBuf;
+use proptest::prelude::*;
+use std::{collections::BTreeSet, path::PathBuf};
 
 fn pairs(pairs: &[[usize; 2]], same: &[bool]) -> Pairs {
     Pairs { pairs: pairs.to_vec(), same: same.to_vec() }
@@ -102,6 +103,49 @@ fn pairs_give_chunks_triplets_and_classes() {
     assert_eq!(weak.quadruplets(0).unwrap().0[0], [0, 3, 0, 1]);
     let classes = weak.as_classes(7).unwrap();
     assert_eq!(classes.0, [Some(0), Some(2), Some(1), Some(0), Some(1), Some(0), None]);
+}
+
+proptest! {
+    /// True pairs imply true chunks and exactly the triplets that a double loop finds, whatever their order.
+    #[test]
+    fn what_pairs_imply_is_true_and_complete(
+        labels in prop::collection::vec(0usize..3, 4..24),
+        count in 1usize..40,
+        seed in any::<u64>(),
+    ) {
+        let n = labels.len();
+        let known: Vec<Option<usize>> = labels.iter().copied().map(Some).collect();
+        let drawn = Pairs::from_labels(&known, count, seed);
+        prop_assume!(drawn.is_ok());
+        let drawn = drawn.unwrap();
+        let Chunks(chunks) = drawn.chunks(n).unwrap();
+        let together = |a: usize, b: usize| chunks[a].is_some() && chunks[a] == chunks[b];
+        for (&[a, b], &same) in drawn.pairs.iter().zip(&drawn.same) {
+            prop_assert_eq!(together(a, b), same);
+        }
+        for (a, b) in (0..n).flat_map(|a| (0..a).map(move |b| (a, b))) {
+            prop_assert!(!together(a, b) || labels[a] == labels[b]);
+        }
+        let said = |kind: bool| {
+            let of_kind = drawn.pairs.iter().zip(&drawn.same).filter(move |(_, same)| **same == kind);
+            of_kind.flat_map(|(&[a, b], _)| [[a, b], [b, a]]).collect::<Vec<_>>()
+        };
+        let (same, different) = (said(true), said(false));
+        let joined = |&[a, p]: &[usize; 2]| {
+            different.iter().filter(move |far| far[0] == a).map(move |far| [a, p, far[1]]).collect::<Vec<_>>()
+        };
+        let wanted: BTreeSet<[usize; 3]> = same.iter().flat_map(joined).collect();
+        let got = drawn.triplets(usize::MAX, seed);
+        prop_assert_eq!(got.is_err(), wanted.is_empty());
+        prop_assert_eq!(got.unwrap_or_default().0, wanted.into_iter().collect::<Vec<_>>());
+        let turned = Pairs {
+            pairs: drawn.pairs.iter().rev().map(|&[a, b]| [b, a]).collect(),
+            same: drawn.same.iter().rev().copied().collect(),
+        };
+        prop_assert_eq!(turned.chunks(n).unwrap().0, chunks);
+        let classes = |pairs: &Pairs| Weak::Pairs(pairs.clone()).as_classes(n).unwrap();
+        prop_assert_eq!(classes(&drawn), classes(&turned));
+    }
 }
 
 #[test]
