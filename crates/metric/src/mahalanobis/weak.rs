@@ -40,7 +40,8 @@ impl WeakLearner for Itml {
 
     fn fit_weak(&self, x: &Matrix, said: &Weak) -> Result<Fitted, WeakError> {
         said.validate(x.rows())?;
-        Ok(self.fit_pairs(x, &said.pairs()?, None)?)
+        let given = said.pairs()?;
+        Ok(self.fit_pairs(x, &given, None)?)
     }
 }
 
@@ -51,7 +52,8 @@ impl WeakLearner for Sdml {
 
     fn fit_weak(&self, x: &Matrix, said: &Weak) -> Result<Fitted, WeakError> {
         said.validate(x.rows())?;
-        Ok(self.fit_pairs(x, &said.pairs()?)?)
+        let given = said.pairs()?;
+        Ok(self.fit_pairs(x, &given)?)
     }
 }
 
@@ -64,7 +66,8 @@ impl WeakLearner for Mmc {
     fn fit_weak(&self, x: &Matrix, said: &Weak) -> Result<Fitted, WeakError> {
         self.can_learn(said.kind())?;
         said.validate(x.rows())?;
-        Ok(self.fit_pairs(x, &said.pairs()?)?)
+        let given = said.pairs()?;
+        Ok(self.fit_pairs(x, &given)?)
     }
 }
 
@@ -75,7 +78,8 @@ impl WeakLearner for Lsml {
 
     fn fit_weak(&self, x: &Matrix, said: &Weak) -> Result<Fitted, WeakError> {
         said.validate(x.rows())?;
-        Ok(self.fit_quadruplets(x, &said.quadruplets(self.seed)?, None)?)
+        let given = said.quadruplets(self.seed)?;
+        Ok(self.fit_quadruplets(x, &given, None)?)
     }
 }
 
@@ -86,7 +90,8 @@ impl WeakLearner for Scml {
 
     fn fit_weak(&self, x: &Matrix, said: &Weak) -> Result<Fitted, WeakError> {
         said.validate(x.rows())?;
-        Ok(self.fit_triplets(x, &said.triplets(self.seed)?)?)
+        let given = said.triplets(self.seed)?;
+        Ok(self.fit_triplets(x, &given)?)
     }
 }
 
@@ -97,6 +102,7 @@ impl WeakLearner for Rca {
 
     fn fit_weak(&self, x: &Matrix, said: &Weak) -> Result<Fitted, WeakError> {
         said.validate(x.rows())?;
-        Ok(self.fit_chunks(x, &said.chunks(x.rows())?)?)
+        let given = said.chunks(x.rows())?;
+        Ok(self.fit_chunks(x, &given)?)
     }
 }

@@ -94,7 +94,7 @@ fn supcon_sees_every_answer_about_the_images_of_a_batch() {
     let rows = vec![0, 3, 5, 5, 1, 0];
     let batch = Batch { labels: Vec::new(), indices: rows.clone(), ..whole(&data.select(&rows), &device) };
     let at = Progress { step: 0, steps: 1, seed: 0 };
-    let got = method.try_objective(&model, &mut memory, &batch, at).unwrap();
+    let got = method.objective(&model, &mut memory, &batch, at).unwrap();
     let both = |pairs: &[(u32, u32)]| -> Vec<Pair> {
         pairs.iter().flat_map(|&(a, b)| [Pair { anchor: a, other: b }, Pair { anchor: b, other: a }]).collect()
     };
@@ -136,7 +136,7 @@ fn what_a_person_says_trains_without_labels() {
         assert!(trained.losses[1] < trained.losses[0], "{name}: {:?}", trained.losses);
         let map = method.components(&trained.model).map(|map| map.try_into_vec_as::<f32>().unwrap());
         assert_eq!(map.is_some(), name.starts_with("deep_mahalanobis"), "{name}");
-        let identity = |at: usize| -> f32 { if at % 9 == 0 { 1.0 } else { 0.0 } };
+        let identity = |at: usize| -> f32 { if at.is_multiple_of(9) { 1.0 } else { 0.0 } };
         let moved = map.iter().flatten().enumerate().any(|(at, v)| (v - identity(at)).abs() > 1e-3);
         assert!(map.is_none() || moved, "{name}: the distance did not move");
     }
