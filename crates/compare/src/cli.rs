@@ -67,6 +67,9 @@ pub struct RunArgs {
     /// Column of a CSV file that tells groups (cameras, sessions, super classes) apart, for samplings that ask for them.
     #[arg(long, value_name = "COLUMN")]
     pub group_column: Option<String>,
+    /// Longer side in pixels that images are scaled to; if left out, images of a folder have 64 at most, others their own.
+    #[arg(long, value_name = "N")]
+    pub image_size: Option<usize>,
     /// Methods, separated by commas, or `all`. `A+B` fits the Mahalanobis learner B on A's frozen features; `A-then-B`
     /// trains with the contrastive A, then with B; `A-with-B` with both at once.
     #[arg(long, value_name = "LIST")]

@@ -64,6 +64,8 @@ pub struct Config {
     pub label_column: String,
     /// Column of a CSV file that tells groups (cameras, sessions, super classes) apart; empty for none.
     pub group_column: String,
+    /// Longer side in pixels that images are scaled to; at most 64 for images of a folder if left out.
+    pub image_size: Option<usize>,
     /// Rows of the table, in order.
     pub methods: Vec<String>,
     /// The preset that the numbers below came from.
@@ -120,6 +122,7 @@ impl Default for Config {
             dataset: "fashion_mnist".into(),
             label_column: String::new(),
             group_column: String::new(),
+            image_size: None,
             methods: MethodName::ALL.split(',').map(Into::into).collect(),
             preset: preset.name.into(),
             backend: Backend::Auto,
@@ -214,6 +217,7 @@ impl Config {
         if let Some(column) = &args.group_column {
             self.group_column.clone_from(column);
         }
+        self.image_size = args.image_size.or(self.image_size);
         if let Some(name) = &args.supervision {
             self.supervision = Supervision::parse(name)?;
         }

@@ -151,7 +151,7 @@ impl Prepared {
     pub fn new(config: &Config, methods: &[MethodName]) -> anyhow::Result<Self> {
         let label_column = Some(config.label_column.clone()).filter(|c| !c.is_empty());
         let group_column = Some(config.group_column.clone()).filter(|c| !c.is_empty());
-        let options = catalog::Options { label_column, group_column, ..catalog::Options::default() };
+        let options = catalog::Options { label_column, group_column, side: config.image_size, shape: None };
         let source = catalog::open(&config.dataset, &datasets_root(), &options)?;
         let (name, classes) = (source.train.name.clone(), source.train.class_names.clone());
         if source.train.labels.is_none() {

@@ -1,6 +1,8 @@
 //! Data sets by name or path.
 
-use super::{DataError, Dataset, Inputs, Shape, Source, archive::Archive, bytes, cifar, csv, folder, idx, tree::Tree};
+use super::{
+    DataError, Dataset, Inputs, Shape, Source, archive::Archive, bytes, cifar, csv, folder, idx, resize, tree::Tree,
+};
 use crate::backend::did_you_mean;
 use std::path::Path;
 
@@ -14,6 +16,9 @@ pub struct Options {
     /// Shape that the images of a folder are decoded to. Left out, it is the first image's, with at most 64 pixels on
     /// the longer side, in colour if any image is.
     pub shape: Option<Shape>,
+    /// Longer side in pixels, 1 to 8192, that images are scaled to with their ratio kept: those of a folder from their
+    /// own size, others from the size that they are stored in. Rows are refused. Not used where there is a `shape`.
+    pub side: Option<usize>,
 }
 
 struct Entry {
@@ -95,7 +100,7 @@ pub fn open(name_or_path: &str, root: &Path, options: &Options) -> Result<Source
         for (file, sum) in entry.files {
             bytes::verify(&root.join(file), sum)?;
         }
-        return shipped(entry.name, root);
+        return scaled(shipped(entry.name, root)?, options);
     }
     let path = Path::new(name_or_path);
     if path.is_dir() {
@@ -103,9 +108,9 @@ pub fn open(name_or_path: &str, root: &Path, options: &Options) -> Result<Source
     } else if path.is_file()
         && let Some(archive) = Archive::open(path)?
     {
-        folder::open(&Tree::Archive(archive), &stem(path), options.shape)
+        folder::open(&Tree::Archive(archive), &stem(path), options)
     } else if path.is_file() {
-        only_train(open_table(path, &stem(path), options)?)
+        scaled(only_train(open_table(path, &stem(path), options)?)?, options)
     } else {
         Err(DataError::Unknown {
             name: name_or_path.to_owned(),
@@ -120,12 +125,26 @@ fn open_folder(path: &Path, options: &Options) -> Result<Source, DataError> {
     let real = path.canonicalize().map_err(|source| DataError::Read { path: path.to_owned(), source })?;
     let name = real.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
     if idx::is_here(path)? {
-        idx::open(path, &name, &[])
+        scaled(idx::open(path, &name, &[])?, options)
     } else if cifar::is_here(path) {
-        cifar::open(path, &name)
+        scaled(cifar::open(path, &name)?, options)
     } else {
-        folder::open(&Tree::Disk(path.to_owned()), &name, options.shape)
+        folder::open(&Tree::Disk(path.to_owned()), &name, options)
     }
+}
+
+/// The images of a source with the longer side that `options` ask for, if they do.
+fn scaled(source: Source, options: &Options) -> Result<Source, DataError> {
+    let (None, Some(side)) = (options.shape, options.side) else { return Ok(source) };
+    let Shape { channels, height, width } = source.train.shape();
+    let failed = |reason| DataError::Resize { name: source.train.name.clone(), reason };
+    let (height, width) = resize::with_longer_side((height, width), side).map_err(failed)?;
+    let part = |data: Dataset| data.resized(Shape { channels, height, width });
+    Ok(Source {
+        train: part(source.train)?,
+        validation: source.validation.map(part).transpose()?,
+        test: source.test.map(part).transpose()?,
+    })
 }
 
 fn open_table(path: &Path, name: &str, options: &Options) -> Result<Dataset, DataError> {
@@ -206,6 +225,19 @@ mod tests {
         assert_eq!(iris.features().row(0), [5.1, 3.5, 1.4, 0.2]);
         let wine = shipped_source("wine").train;
         assert_eq!((wine.shape().channels, wine.class_counts().unwrap()), (13, vec![59, 71, 48]));
+    }
+
+    #[test]
+    fn images_are_scaled_and_rows_are_not() {
+        let of = |name: &str, side| open(name, &root(), &Options { side: Some(side), ..Options::default() });
+        let digits = of("digits", 12).unwrap().train;
+        assert_eq!((digits.shape(), digits.len()), (Shape { channels: 1, height: 12, width: 12 }, 1_797));
+        assert_eq!(of("digits", 8).unwrap().train.inputs, shipped_source("digits").train.inputs);
+        assert!(of("iris", 12).unwrap_err().to_string().contains("rows cannot be resized"));
+        for side in [0, 9_000] {
+            let message = of("digits", side).unwrap_err().to_string();
+            assert!(message.contains("`digits`") && message.contains("1 to 8192"), "{message}");
+        }
     }
 
     #[test]

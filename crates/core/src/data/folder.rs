@@ -2,7 +2,9 @@
 
 use super::{
     DataError, Dataset, Inputs, Shape, Source,
+    catalog::Options,
     decode::{self, Decoded},
+    resize,
     tree::Tree,
 };
 use fast_image_resize::Resizer;
@@ -153,8 +155,10 @@ impl Listing {
 /// images. Classes that lie in different folders of the part (alphabets of characters, say) have these as their groups.
 /// With folders `train` and, perhaps, `val` (or `valid`, `validation`) and `test` and no others, these are the parts.
 /// Images directly in the folder of a part make an unlabelled set. All images get one shape: the one asked for, or that
-/// of the first training image, scaled so that its longer side is at most 64, with 1 channel if all are grey, else 3.
-pub(super) fn open(tree: &Tree, name: &str, shape: Option<Shape>) -> Result<Source, DataError> {
+/// of the first training image, scaled so that its longer side is the one asked for, else at most 64, with 1 channel if all
+/// are grey, else 3.
+pub(super) fn open(tree: &Tree, name: &str, options: &Options) -> Result<Source, DataError> {
+    let Options { shape, side, .. } = *options;
     let parts = Parts::find(tree)?;
     let train = Listing::new(tree, &parts.train)?;
     if let [class] = train.class_names.as_slice() {
@@ -169,7 +173,11 @@ pub(super) fn open(tree: &Tree, name: &str, shape: Option<Shape>) -> Result<Sour
     let (validation, test) = (other(parts.validation.as_ref())?, other(parts.test.as_ref())?);
     let size = match shape {
         Some(shape) => (shape.height, shape.width),
-        None => capped(decode::size(&train.files[0], &tree.read(&train.files[0])?)?),
+        None => {
+            let own = decode::size(&train.files[0], &tree.read(&train.files[0])?)?;
+            let side = side.unwrap_or(own.0.max(own.1).min(LARGEST_SIDE));
+            resize::with_longer_side(own, side).map_err(|reason| DataError::Resize { name: name.to_owned(), reason })?
+        }
     };
     let listings = [Some(&train), validation.as_ref(), test.as_ref()];
     let files: Vec<&Path> =
@@ -197,15 +205,6 @@ pub(super) fn files(tree: &Tree) -> Result<Vec<(PathBuf, Option<String>)>, DataE
         files.extend(found.into_iter().enumerate().map(|(i, file)| (file, class(i))));
     }
     Ok(files)
-}
-
-/// Height and width scaled down together until the longer is [`LARGEST_SIDE`].
-fn capped((height, width): (usize, usize)) -> (usize, usize) {
-    let longest = height.max(width);
-    let scaled = |side: usize| {
-        if longest <= LARGEST_SIDE { side } else { ((side * LARGEST_SIDE + longest / 2) / longest).max(1) }
-    };
-    (scaled(height), scaled(width))
 }
 
 fn assemble(
@@ -236,7 +235,7 @@ mod tests {
     use std::fs;
 
     fn open(dir: &Path, name: &str, shape: Option<Shape>) -> Result<Source, DataError> {
-        super::open(&Tree::Disk(dir.to_owned()), name, shape)
+        super::open(&Tree::Disk(dir.to_owned()), name, &Options { shape, ..Options::default() })
     }
 
     fn save(dir: &Path, name: &str, (width, height): (u32, u32), colour: bool) {
@@ -284,7 +283,11 @@ mod tests {
         save(dir.path(), "a/1.png", (128, 32), false);
         save(dir.path(), "b/1.png", (8, 8), false);
         assert_eq!(open(dir.path(), "t", None).unwrap().train.shape(), Shape { channels: 1, height: 16, width: 64 });
-        assert_eq!((capped((64, 64)), capped((1, 1000)), capped((300, 200))), ((64, 64), (1, 64), (64, 43)));
+        let asked = |side| super::open(&Tree::Disk(dir.path().into()), "t", &Options { side, ..Options::default() });
+        let shape = |side| asked(Some(side)).unwrap().train.shape();
+        assert_eq!(shape(100), Shape { channels: 1, height: 25, width: 100 });
+        assert_eq!(shape(2), Shape { channels: 1, height: 1, width: 2 });
+        assert!(asked(Some(0)).unwrap_err().to_string().contains("1 to 8192"));
     }
 
     #[test]

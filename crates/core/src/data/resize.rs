@@ -39,6 +39,16 @@ pub(super) fn dataset(data: &Dataset, to: Shape) -> Result<Dataset, DataError> {
     })
 }
 
+/// Height and width scaled together so that the longer is `side`, neither below 1.
+pub(super) fn with_longer_side((height, width): (usize, usize), side: usize) -> Result<(usize, usize), String> {
+    if !(1..=MOST).contains(&side) {
+        return Err(format!("{side} is no size; the longer side must be 1 to {MOST}"));
+    }
+    let longest = height.max(width).max(1);
+    let scaled = |old: usize| ((old * side + longest / 2) / longest).max(1);
+    Ok((scaled(height), scaled(width)))
+}
+
 /// Whether images can be brought from one shape to another, and if not, why.
 pub(super) fn check(from: Shape, to: Shape) -> Result<(), String> {
     if ![to.height, to.width].iter().all(|side| (1..=MOST).contains(side)) {
@@ -100,6 +110,13 @@ mod tests {
     fn pixels(data: &Dataset) -> &[u8] {
         let Inputs::Images { pixels, .. } = &data.inputs else { panic!("not images") };
         pixels
+    }
+
+    #[test]
+    fn the_longer_side_leads() {
+        let found = [(64, 64), (1, 1000), (300, 200), (10, 20)].map(|size| with_longer_side(size, 64).unwrap());
+        assert_eq!(found, [(64, 64), (1, 64), (64, 43), (32, 64)]);
+        assert!(with_longer_side((4, 4), 0).is_err() && with_longer_side((4, 4), MOST + 1).is_err());
     }
 
     #[test]

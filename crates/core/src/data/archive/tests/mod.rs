@@ -103,7 +103,7 @@ impl Shelf {
 
     fn source(&self, name: &str, bytes: &[u8]) -> Result<Source, DataError> {
         let archive = Archive::open(&self.put(name, bytes))?.expect("an archive");
-        folder::open(&Tree::Archive(archive), "t", None)
+        folder::open(&Tree::Archive(archive), "t", &catalog::Options::default())
     }
 
     fn error(&self, name: &str, bytes: &[u8]) -> ArchiveError {
@@ -142,7 +142,7 @@ fn an_archive_is_the_folder_that_was_packed() {
         fs::create_dir_all(dir.join(name).parent().unwrap()).unwrap();
         fs::write(dir.join(name), bytes).unwrap();
     }
-    let expected = folder::open(&Tree::Disk(dir), "t", None).unwrap();
+    let expected = folder::open(&Tree::Disk(dir), "t", &catalog::Options::default()).unwrap();
     assert_eq!(expected.train.class_names, ["C", "a", "a-b", "b", "ä"]);
     assert_eq!((expected.train.shape().channels, expected.test.as_ref().unwrap().len()), (3, 5));
 

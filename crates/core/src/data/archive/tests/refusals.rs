@@ -143,7 +143,7 @@ fn what_unpacks_to_too_much_is_refused() {
     let read = |ending: &str, bytes: &[u8], file: u64, total: u64| -> Result<Source, DataError> {
         let path = shelf.put(&format!("t.{ending}"), bytes);
         let archive = Archive::open_within(&path, Limits { file, total })?.expect("an archive");
-        folder::open(&Tree::Archive(archive), "t", None)
+        folder::open(&Tree::Archive(archive), "t", &catalog::Options::default())
     };
     for (ending, bytes) in packed(&entries) {
         let refused = |file: u64, total: u64| match read(ending, &bytes, file, total) {
