@@ -29,6 +29,7 @@ pub(super) fn row(method: &str, paradigm: Paradigm, seed: u64, scores: &[(&str, 
         curve: Vec::new(),
         monitors: BTreeMap::new(),
         bootstrap: BTreeMap::new(),
+        parts: BTreeMap::new(),
     }
 }
 

@@ -23,6 +23,7 @@ mod gallery;
 mod groups;
 mod html;
 mod info;
+mod item_parts;
 mod join;
 mod markdown;
 mod ranking;
@@ -40,6 +41,7 @@ pub use ahead::Comparison;
 pub use error::ReportError;
 pub use figures::{Confused, FigureSet, Figures, MethodFigures, Png, Query, Shown, Similarities};
 pub use info::{Budget, DatasetInfo, Failure, RunInfo};
+pub use item_parts::ItemParts;
 pub use join::join;
 pub use ranking::Ranking;
 pub use recommendation::Recommendation;
@@ -65,6 +67,10 @@ pub mod axis {
     pub const CONSTRAINTS: &str = "constraints";
     /// Share of the labels given that are false.
     pub const NOISE: &str = "noise";
+    /// Embeddings in the queue of a method.
+    pub const QUEUE: &str = "queue";
+    /// Temperature of a method or of its loss.
+    pub const TEMPERATURE: &str = "temperature";
 }
 
 /// All that a run found out.

@@ -19,7 +19,9 @@ pub(super) struct Family<'a> {
 pub(super) struct Best<'a> {
     /// The methods chosen, the most frequent one first.
     pub methods: Vec<&'a str>,
-    /// For each seed, the score of the method chosen for it.
+    /// For each seed, the method chosen for it.
+    pub chosen: BTreeMap<u64, &'a str>,
+    /// For each seed, its score.
     pub seeds: Seeds,
 }
 
@@ -39,17 +41,18 @@ impl<'a> Family<'a> {
     /// The best method for each seed, if there is a score.
     pub fn best(&self) -> Option<Best<'a>> {
         let all: BTreeSet<u64> = self.methods.values().flat_map(|seeds| seeds.keys().copied()).collect();
-        let mut chosen: BTreeMap<&'a str, usize> = BTreeMap::new();
-        let mut seeds = Seeds::new();
+        let mut times: BTreeMap<&'a str, usize> = BTreeMap::new();
+        let (mut chosen, mut seeds) = (BTreeMap::new(), Seeds::new());
         for seed in all {
             let (method, value) = self.best_at(seed)?;
-            *chosen.entry(method).or_default() += 1;
+            *times.entry(method).or_default() += 1;
+            chosen.insert(seed, method);
             seeds.insert(seed, value);
         }
-        let mut methods: Vec<_> = chosen.into_iter().collect();
+        let mut methods: Vec<_> = times.into_iter().collect();
         methods.sort_by_key(|(_, times)| Reverse(*times));
         let methods: Vec<_> = methods.into_iter().map(|(method, _)| method).collect();
-        (!methods.is_empty()).then_some(Best { methods, seeds })
+        (!methods.is_empty()).then_some(Best { methods, chosen, seeds })
     }
 
     /// The method with the best mean over the other seeds, and its score on this one. Methods without another seed come
