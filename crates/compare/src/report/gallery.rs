@@ -9,7 +9,7 @@ use minijinja::{Value, context};
 use std::collections::BTreeSet;
 
 /// Most bytes of small pictures in a page. Where there are more, marks of maps have names alone.
-const PICTURES: usize = 2_300_000;
+const PICTURES: usize = 2_100_000;
 
 /// The drawings, with their tables.
 pub(super) fn figures(report: &Report, pictures: &Figures) -> Vec<Value> {

@@ -34,6 +34,7 @@ mod summary;
 mod svg;
 mod table;
 pub mod terminal;
+mod tuning;
 pub mod verdict;
 mod write;
 
@@ -47,6 +48,7 @@ pub use ranking::Ranking;
 pub use recommendation::Recommendation;
 pub use row::{Bootstrap, Cost, Paradigm, Row, Status};
 pub use summary::Summary;
+pub use tuning::{Tuned, TunedSetting, Tuning};
 pub use verdict::{Crossover, Verdict};
 pub use write::{check_writable, read, read_figures, replace, write};
 
@@ -104,6 +106,9 @@ pub struct Report {
     /// Every setting of the run, defaults included.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub settings: Map<String, Value>,
+    /// How the settings were searched, where `compare tune` chose them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuning: Option<Tuning>,
     /// What each kind of score means, derived from the scores that occur.
     #[serde(default)]
     pub definitions: BTreeMap<String, String>,
@@ -146,6 +151,7 @@ impl Default for Report {
             verdicts: Vec::new(),
             encoder: String::new(),
             settings: Map::new(),
+            tuning: None,
             definitions: BTreeMap::new(),
             failures: Vec::new(),
             notes: Vec::new(),
@@ -192,6 +198,7 @@ impl Report {
             dataset: self.dataset.clone(),
             budget: self.budget,
             settings: self.settings.clone(),
+            tuning: self.tuning.clone(),
         }
     }
 }
