@@ -57,7 +57,8 @@ pub struct SweepArgs {
 /// Arguments of `run`. What is left out comes from the preset.
 #[derive(Debug, Clone, Default, Args)]
 pub struct RunArgs {
-    /// Data set: a name (`compare list`), a folder (IDX, CIFAR binary or class folders of images) or a CSV file.
+    /// Data set: a name (`compare list`), a folder (IDX, CIFAR binary or class folders of images), a zip or tar of class
+    /// folders, or a CSV file.
     #[arg(long, value_name = "NAME|PATH")]
     pub dataset: Option<String>,
     /// Label column of a CSV file; the last one if left out.
@@ -100,10 +101,10 @@ pub struct RunArgs {
     /// What to read from the encoder after every epoch: `knn`, `linear` or both, separated by a comma.
     #[arg(long, value_name = "LIST")]
     pub monitor: Option<String>,
-    /// `conv4`, `resnet9`, `resnet18` or `mlp`.
+    /// `conv4`, `resnet9`, `resnet18` or `mlp`; `mlp` for rows and `conv4` for images if left out.
     #[arg(long, value_name = "E")]
     pub encoder: Option<String>,
-    /// Width of the encoder.
+    /// Width of the encoder; 64 if left out.
     #[arg(long, value_name = "N")]
     pub width: Option<usize>,
     /// Share of the labels of the seen classes that methods and probes may use, in (0, 1].
@@ -188,8 +189,8 @@ pub struct EncoderArgs {
 pub struct EmbedArgs {
     #[command(flatten)]
     pub encoder: EncoderArgs,
-    /// What to embed: an image, a folder of images (with or without class folders), IDX, CIFAR binary, a CSV file, or
-    /// the name of a data set that ships.
+    /// What to embed: an image, a folder of images (with or without class folders) or a zip or tar of one, IDX, CIFAR
+    /// binary, a CSV file, or the name of a data set that ships.
     #[arg(long, value_name = "NAME|PATH")]
     pub input: String,
     /// File of the features: `.npy`, with paths and labels in FILE.npy.csv, or `.parquet`.

@@ -137,9 +137,11 @@ fn rows_run_too() {
     let methods = "pixels,triplet,simclr,lmnn";
     let mut args =
         vec!["run", "--dataset", "wine", "--seeds", "1", "--methods", methods, "--epochs", "5", "--batch", "32"];
-    args.extend(["--backend", "flex", "--out", out.to_str().unwrap()]);
+    args.extend(["--backend", "flex", "--width", "64", "--out", out.to_str().unwrap()]);
     succeeds(&args);
-    assert!(report(&out)["rows"][1]["scores"]["transfer.seen.linear_probe"].as_f64().unwrap() > 0.8);
+    let report = report(&out);
+    assert_eq!(report["encoder"], "mlp width 64", "a width alone keeps the encoder that suits rows");
+    assert!(report["rows"][1]["scores"]["transfer.seen.linear_probe"].as_f64().unwrap() > 0.8);
 }
 
 #[test]
@@ -257,8 +259,17 @@ fn bad_arguments_are_refused_with_the_way_out() {
             vec!["run", "--dataset", "digits", "--methods", "byol,simclr", "--accumulate", "4"],
             "gradient caching (`chunk`)",
         ),
-        (vec!["run", "--dataset", "digits", "--methods", "simclr,triplet", "--chunk", "64"], "triplet offers no"),
+        (vec!["run", "--dataset", "digits", "--methods", "triplet,byol", "--chunk", "64"], "byol offers no"),
         (vec!["run", "--dataset", "digits", "--methods", "byol", "--chunk", "64", "--accumulate", "2"], "choose one"),
+        // All that cannot are named.
+        (
+            vec!["run", "--dataset", "digits", "--methods", "byol,simclr,simsiam", "--chunk", "64"],
+            "keeps its meaning here; simsiam offers no",
+        ),
+        (
+            vec!["tune", "--dataset", "digits", "--methods", "simclr,supcon", "--accumulate", "2"],
+            "or a smaller batch; the loss of supcon",
+        ),
         (vec!["report", "/nonexistent"], "/nonexistent"),
         (vec!["sing"], "sing"),
     ] {
@@ -292,7 +303,9 @@ fn monitors_stand_in_the_row_and_change_nothing_else() {
 #[test]
 fn batches_pass_in_chunks_or_parts() {
     let dir = tempfile::tempdir().unwrap();
-    for (methods, way) in [("simclr,moco,supcon", "--chunk"), ("byol,simsiam", "--accumulate")] {
+    for (methods, way) in
+        [("simclr,moco,supcon,triplet,arcface,swav,dino", "--chunk"), ("byol,simsiam", "--accumulate")]
+    {
         let out = dir.path().join(way);
         let mut args = tiny("flex", methods, "400", &out);
         args.extend([way, "4"]);

@@ -17,8 +17,8 @@ use nearfar_core::{
     init,
     optim::OptimizerConfig,
     train::{
-        Batch, Method, Needs, NoMemory, Objective, Passes, Progress, Sampling, TrainConfig, TrainData, embed::embed,
-        forward_views, train,
+        Batch, BatchError, Method, Needs, NoMemory, Objective, Passes, Progress, Sampling, TrainConfig, TrainData,
+        embed::embed, forward_views, train,
     },
 };
 use nearfar_eval::{Distance, retrieval};
@@ -43,10 +43,16 @@ impl Method for AlignUniform {
         ((encoder, init::seeded(HeadConfig::new([features, 64, 32]).init(device), seed)), NoMemory::new())
     }
 
-    fn objective(&self, (encoder, head): &Self::Model, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
+    fn objective(
+        &self,
+        (encoder, head): &Self::Model,
+        _: &mut NoMemory,
+        batch: &Batch,
+        _: Progress,
+    ) -> Result<Objective, BatchError> {
         let z = head.forward(forward_views(&batch.views, |x| encoder.forward(x))); // [2n, 32]
         let (a, b) = (z.clone().narrow(0, 0, batch.len()), z.clone().narrow(0, batch.len(), batch.len()));
-        Objective { loss: align_uniform(a, b, self.0, self.1), embedding: z }
+        Ok(Objective { loss: align_uniform(a, b, self.0, self.1), embedding: z })
     }
 
     fn encoder<'a>(&self, model: &'a Self::Model) -> &'a Encoder {

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    train::{Batch, Embedded, Method, Needs, NoMemory, Objective, Progress, Staged},
+    train::{Batch, BatchError, Embedded, Method, Needs, NoMemory, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +69,13 @@ impl Method for BarlowTwins {
         (Projected::new(encoder, &head, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Projected, memory: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Projected,
+        memory: &mut NoMemory,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
         self.whole(model, memory, batch, at)
     }
 
@@ -96,7 +102,13 @@ impl Staged<Projected, NoMemory> for BarlowTwins {
         model.forward_each(views)
     }
 
-    fn loss(&self, _: &Projected, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
-        barlow_twins(batch.outputs[0].clone(), batch.outputs[1].clone(), self.redundancy).mul_scalar(self.scale)
+    fn loss(
+        &self,
+        _: &Projected,
+        _: &mut NoMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        Ok(barlow_twins(batch.outputs[0].clone(), batch.outputs[1].clone(), self.redundancy).mul_scalar(self.scale))
     }
 }

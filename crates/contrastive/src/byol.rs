@@ -9,7 +9,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
     momentum::{cosine_momentum, momentum_copy, update},
-    train::{Batch, Method, Needs, Objective, Progress},
+    train::{Batch, BatchError, Method, Needs, Objective, Progress},
 };
 use serde::{Deserialize, Serialize};
 
@@ -68,14 +68,20 @@ impl Method for Byol {
         (Predicting::new(online, &predictor, seed, device), target)
     }
 
-    fn objective(&self, model: &Predicting, target: &mut Projected, batch: &Batch, _: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Predicting,
+        target: &mut Projected,
+        batch: &Batch,
+        _: Progress,
+    ) -> Result<Objective, BatchError> {
         // Each view passes alone: batch norm must not let the views see each other.
         let projections = model.online.forward_each(&batch.views);
         let predictions = model.predict_each(&projections);
         let targets = target.targets(&batch.views);
         let loss = byol_regression(predictions[0].clone(), targets[1].clone())
             + byol_regression(predictions[1].clone(), targets[0].clone());
-        Objective { loss, embedding: Tensor::cat(projections, 0) }
+        Ok(Objective { loss, embedding: Tensor::cat(projections, 0) })
     }
 
     fn after_step(&self, model: &Predicting, target: Projected, at: Progress) -> Projected {

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    train::{Batch, Embedded, Method, Needs, NoMemory, Objective, Progress, Staged},
+    train::{Batch, BatchError, Embedded, Method, Needs, NoMemory, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +87,13 @@ impl Method for Dcl {
         (Projected::new(encoder, &head, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Projected, memory: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Projected,
+        memory: &mut NoMemory,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
         self.whole(model, memory, batch, at)
     }
 
@@ -114,8 +120,14 @@ impl Staged<Projected, NoMemory> for Dcl {
         model.forward_together(views)
     }
 
-    fn loss(&self, _: &Projected, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
-        dcl(batch.outputs[0].clone(), batch.outputs[1].clone(), self.temperature)
+    fn loss(
+        &self,
+        _: &Projected,
+        _: &mut NoMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        Ok(dcl(batch.outputs[0].clone(), batch.outputs[1].clone(), self.temperature))
     }
 }
 
@@ -135,7 +147,13 @@ impl Method for Dclw {
         self.dcl.build(encoder, features, seed, device)
     }
 
-    fn objective(&self, model: &Projected, memory: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Projected,
+        memory: &mut NoMemory,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
         self.whole(model, memory, batch, at)
     }
 
@@ -161,7 +179,13 @@ impl Staged<Projected, NoMemory> for Dclw {
         self.dcl.embed(model, views)
     }
 
-    fn loss(&self, _: &Projected, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
-        dclw(batch.outputs[0].clone(), batch.outputs[1].clone(), self.dcl.temperature, self.sigma)
+    fn loss(
+        &self,
+        _: &Projected,
+        _: &mut NoMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        Ok(dclw(batch.outputs[0].clone(), batch.outputs[1].clone(), self.dcl.temperature, self.sigma))
     }
 }

@@ -13,7 +13,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
     momentum::{cosine_momentum, momentum_copy, update},
-    train::{Batch, Method, Needs, Objective, Progress},
+    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -124,16 +124,18 @@ impl Method for Dino {
         (student, DinoMemory { teacher, center })
     }
 
-    fn objective(&self, student: &Prototyped, memory: &mut DinoMemory, batch: &Batch, at: Progress) -> Objective {
-        let frozen = (at.step as f64) < self.frozen * at.steps as f64;
-        let z = student.embed(&batch.views); // [n, output] each
-        let seen = scores(&z, &student.prototypes(frozen)); // [n, prototypes] each
-        let teacher = &memory.teacher;
-        let taught = scores(&teacher.embed(&batch.views[..TAUGHT]), &teacher.prototypes(true));
-        let center = memory.center.value(); // [1, prototypes]
-        let loss = dino(&seen, &taught, center.clone(), self.temperature, self.teacher_temperature.at(at));
-        memory.center.set(dino_center(center, &taught, self.center_momentum));
-        Objective { loss, embedding: Tensor::cat(z, 0) }
+    fn objective(
+        &self,
+        student: &Prototyped,
+        memory: &mut DinoMemory,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
+        self.whole(student, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Prototyped, DinoMemory>> {
+        Some(self)
     }
 
     fn after_step(&self, student: &Prototyped, mut memory: DinoMemory, at: Progress) -> DinoMemory {
@@ -151,5 +153,32 @@ impl Method for Dino {
 
     fn remedy(&self) -> &'static str {
         "the teacher is too flat or too fast: lower `teacher_temperature.end`, raise `momentum`, or lower `learning_rate`"
+    }
+}
+
+impl Staged<Prototyped, DinoMemory> for Dino {
+    fn embed(&self, student: &Prototyped, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        student.embed(views)
+    }
+
+    /// The teacher's embeddings, which are smaller than its distributions.
+    fn targets(&self, memory: &DinoMemory, views: &[Tensor<4>], _: Progress) -> Vec<Tensor<2>> {
+        memory.teacher.embed(&views[..TAUGHT])
+    }
+
+    fn loss(
+        &self,
+        student: &Prototyped,
+        memory: &mut DinoMemory,
+        batch: &Embedded<'_>,
+        at: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        let frozen = (at.step as f64) < self.frozen * at.steps as f64;
+        let seen = scores(&batch.outputs, &student.prototypes(frozen)); // [n, prototypes] each
+        let taught = scores(&batch.targets, &memory.teacher.prototypes(true)); // [n, prototypes] each
+        let center = memory.center.value(); // [1, prototypes]
+        let loss = dino(&seen, &taught, center.clone(), self.temperature, self.teacher_temperature.at(at));
+        memory.center.set(dino_center(center, &taught, self.center_momentum));
+        Ok(loss)
     }
 }

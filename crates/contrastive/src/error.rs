@@ -20,7 +20,7 @@ pub(crate) fn check(ok: bool, name: &'static str, range: &'static str, value: f6
 
 /// A temperature's range.
 pub(crate) fn check_temperature(t: f64) -> Result<(), ContrastiveError> {
-    check(t.is_finite() && t > 0.0, "temperature", "a finite number above 0", t)
+    check_positive("temperature", t)
 }
 
 /// A momentum's range.
@@ -43,7 +43,7 @@ pub(crate) fn check_weight(name: &'static str, weight: f64) -> Result<(), Contra
     check(weight.is_finite() && weight >= 0.0, name, "a finite number of at least 0", weight)
 }
 
-/// The range of a number that something is divided by.
+/// The range of a factor, or of a number that something is divided by.
 pub(crate) fn check_positive(name: &'static str, value: f64) -> Result<(), ContrastiveError> {
     check(value.is_finite() && value > 0.0, name, "a finite number above 0", value)
 }

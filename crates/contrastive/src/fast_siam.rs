@@ -7,7 +7,7 @@ use crate::{
 use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress},
+    train::{Batch, BatchError, Method, Needs, NoMemory, Objective, Progress},
 };
 use serde::{Deserialize, Serialize};
 
@@ -57,17 +57,24 @@ impl Method for FastSiam {
         (self.networks.networks(encoder, features, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Predicting, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Predicting,
+        _: &mut NoMemory,
+        batch: &Batch,
+        _: Progress,
+    ) -> Result<Objective, BatchError> {
+        check_views(batch.views.len())?;
         let z = model.online.forward_each(&batch.views); // [n, output] each
         let p = model.predict_each(&z);
-        let all = z.iter().cloned().reduce(|a, b| a + b).expect("the training loop gives every view").detach();
+        let all = z[1..].iter().cloned().fold(z[0].clone(), |sum, z| sum + z).detach(); // [n, output]
         let others = (z.len() - 1) as f64;
         let losses = p.iter().zip(&z).map(|(p, z)| {
             let target = (all.clone() - z.clone().detach()).div_scalar(others); // [n, output]
             negative_cosine(p.clone(), target)
         });
         let loss = Tensor::cat(losses.collect::<Vec<_>>(), 0).mean();
-        Objective { loss, embedding: Tensor::cat(z, 0) }
+        Ok(Objective { loss, embedding: Tensor::cat(z, 0) })
     }
 
     fn constant_rate(&self) -> &'static [&'static str] {

@@ -10,7 +10,7 @@ use nearfar_core::{
     head::HeadConfig,
     momentum::{cosine_momentum, momentum_copy, update},
     similarity::normalize_rows,
-    train::{Batch, Embedded, Method, Needs, Objective, Progress, Staged},
+    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +75,13 @@ impl Method for Mmcr {
         (model, target)
     }
 
-    fn objective(&self, model: &Projected, memory: &mut Projected, batch: &Batch, at: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Projected,
+        memory: &mut Projected,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
         self.whole(model, memory, batch, at)
     }
 
@@ -109,8 +115,14 @@ impl Staged<Projected, Projected> for Mmcr {
         target.targets(views)
     }
 
-    fn loss(&self, _: &Projected, _: &mut Projected, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+    fn loss(
+        &self,
+        _: &Projected,
+        _: &mut Projected,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
         let rows = batch.outputs.iter().chain(&batch.targets).cloned().map(normalize_rows); // [n, output] each
-        mmcr(&rows.collect::<Vec<_>>(), self.compression)
+        Ok(mmcr(&rows.collect::<Vec<_>>(), self.compression))
     }
 }

@@ -2,7 +2,7 @@ use crate::{
     ContrastiveError, ViewQueues,
     error::{check, check_momentum, check_size, check_temperature},
     losses::info_nce,
-    networks::{Projected, sizes, views},
+    networks::{Projected, momentum_at, sizes, views},
     split_norm::{in_parts, in_shuffled_parts},
 };
 use burn::{
@@ -12,9 +12,9 @@ use burn::{
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    momentum::{cosine_momentum, momentum_copy, update},
+    momentum::{momentum_copy, update},
     similarity::normalize_rows,
-    train::{Batch, Embedded, Method, Needs, Objective, Progress, Staged},
+    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -102,10 +102,6 @@ impl Moco {
     fn directions(&self) -> &'static [(usize, usize)] {
         if self.symmetric { &[(0, 1), (1, 0)] } else { &[(0, 1)] }
     }
-
-    fn momentum_at(&self, at: Progress) -> f64 {
-        if self.momentum_schedule { cosine_momentum(self.momentum, at.step, at.steps) } else { self.momentum }
-    }
 }
 
 /// `[n, c, h, w]` to unit rows `[n, output]`.
@@ -141,7 +137,13 @@ impl Method for Moco {
         (model, MocoMemory { key, queue })
     }
 
-    fn objective(&self, model: &Projected, memory: &mut MocoMemory, batch: &Batch, at: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Projected,
+        memory: &mut MocoMemory,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
         self.whole(model, memory, batch, at)
     }
 
@@ -164,7 +166,8 @@ impl Method for Moco {
 
 impl Staged<Projected, MocoMemory> for Moco {
     fn prepare(&self, model: &Projected, memory: &mut MocoMemory, at: Progress) {
-        memory.key = update(memory.key.clone(), model, self.momentum_at(at));
+        let momentum = momentum_at(self.momentum, self.momentum_schedule, at);
+        memory.key = update(memory.key.clone(), model, momentum);
     }
 
     /// The queries of every direction.
@@ -183,15 +186,22 @@ impl Staged<Projected, MocoMemory> for Moco {
         keys.collect()
     }
 
-    fn loss(&self, _: &Projected, memory: &mut MocoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
-        let pairs = batch.outputs.iter().zip(&batch.targets).enumerate();
-        let losses = pairs.map(|(direction, (q, k))| {
-            let queue = memory.queue.keys(direction).expect("`validate` asks for a queue of at least one key");
-            info_nce(q.clone(), k.clone(), queue, self.temperature)
-        });
-        let loss = Tensor::cat(losses.collect::<Vec<_>>(), 0).mean();
+    fn loss(
+        &self,
+        _: &Projected,
+        memory: &mut MocoMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        let mut losses = Vec::with_capacity(batch.outputs.len());
+        for (direction, (q, k)) in batch.outputs.iter().zip(&batch.targets).enumerate() {
+            let empty = ContrastiveError { name: "queue", range: "at least 1", value: 0.0 };
+            let queue = memory.queue.keys(direction).ok_or(empty)?;
+            losses.push(info_nce(q.clone(), k.clone(), queue, self.temperature));
+        }
+        let loss = Tensor::cat(losses, 0).mean();
         // Both losses come before either direction's keys enter the queue.
         memory.queue.enqueue(batch.targets.clone());
-        loss
+        Ok(loss)
     }
 }

@@ -9,7 +9,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::{HeadConfig, OutputNorm},
     momentum::{cosine_momentum, momentum_copy, update},
-    train::{Batch, Embedded, Method, Needs, Objective, Progress, Staged},
+    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -71,7 +71,13 @@ impl Method for MocoV3 {
         (Predicting::new(online, &predictor, seed, device), key)
     }
 
-    fn objective(&self, model: &Predicting, memory: &mut Projected, batch: &Batch, at: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Predicting,
+        memory: &mut Projected,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
         self.whole(model, memory, batch, at)
     }
 
@@ -105,9 +111,16 @@ impl Staged<Predicting, Projected> for MocoV3 {
         key.targets(views)
     }
 
-    fn loss(&self, model: &Predicting, _: &mut Projected, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+    fn loss(
+        &self,
+        model: &Predicting,
+        _: &mut Projected,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
         let q = model.predict_each(&batch.outputs); // [n, output] each
         let k = &batch.targets;
-        moco_v3(q[0].clone(), k[1].clone(), self.temperature) + moco_v3(q[1].clone(), k[0].clone(), self.temperature)
+        Ok(moco_v3(q[0].clone(), k[1].clone(), self.temperature)
+            + moco_v3(q[1].clone(), k[0].clone(), self.temperature))
     }
 }

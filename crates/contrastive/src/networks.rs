@@ -1,4 +1,4 @@
-//! Networks that several methods share.
+//! Networks and what else several methods share.
 
 use burn::{
     module::{Module, Param},
@@ -9,8 +9,9 @@ use nearfar_core::{
     encoder::Encoder,
     head::{Head, HeadConfig},
     init,
+    momentum::cosine_momentum,
     similarity::{dot_products, normalize_rows},
-    train::{Needs, Sampling, forward_views},
+    train::{Needs, Progress, Sampling, forward_views},
 };
 
 /// What a method without labels needs: `views` of each image, all images once a pass.
@@ -24,6 +25,11 @@ pub(crate) fn sizes(input: usize, hidden: usize, layers: usize, output: usize) -
     sizes.resize(layers.max(1), hidden);
     sizes.push(output);
     sizes
+}
+
+/// The momentum of a step: `start`, or, if it `rises`, from there to 1 along BYOL's cosine.
+pub(crate) fn momentum_at(start: f64, rises: bool, at: Progress) -> f64 {
+    if rises { cosine_momentum(start, at.step, at.steps) } else { start }
 }
 
 /// Encoder and projector.

@@ -9,7 +9,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::{HeadConfig, OutputNorm},
     similarity::normalize_rows,
-    train::{Batch, Embedded, Method, Needs, Objective, Progress, Staged},
+    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -78,7 +78,13 @@ impl Method for Nnclr {
         (Predicting::new(online, &predictor, seed, device), queue)
     }
 
-    fn objective(&self, model: &Predicting, memory: &mut Queue, batch: &Batch, at: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Predicting,
+        memory: &mut Queue,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
         self.whole(model, memory, batch, at)
     }
 
@@ -104,7 +110,13 @@ impl Staged<Predicting, Queue> for Nnclr {
         model.online.forward_each(views)
     }
 
-    fn loss(&self, model: &Predicting, queue: &mut Queue, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+    fn loss(
+        &self,
+        model: &Predicting,
+        queue: &mut Queue,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
         let z = &batch.outputs; // [n, output] each
         let p = model.predict_each(z);
         let neighbors = |view: usize| nearest_neighbors(z[view].clone(), queue.keys());
@@ -112,6 +124,6 @@ impl Staged<Predicting, Queue> for Nnclr {
             + nnclr(neighbors(1), p[0].clone(), self.temperature))
         .div_scalar(2.0);
         queue.enqueue(normalize_rows(z[0].clone().detach()));
-        loss
+        Ok(loss)
     }
 }

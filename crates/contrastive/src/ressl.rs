@@ -2,7 +2,7 @@ use crate::{
     ContrastiveError, Queue,
     error::{check, check_momentum, check_size, check_temperature},
     losses::ressl,
-    networks::{Projected, views},
+    networks::{Projected, momentum_at, views},
 };
 use burn::{
     module::Module,
@@ -11,9 +11,9 @@ use burn::{
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    momentum::{cosine_momentum, momentum_copy, update},
+    momentum::{momentum_copy, update},
     similarity::normalize_rows,
-    train::{Batch, Embedded, Method, Needs, Objective, Progress, Staged},
+    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +102,13 @@ impl Method for ReSsl {
         (model, ReSslMemory { teacher, queue: Queue::new(self.queue, self.output, seed, device) })
     }
 
-    fn objective(&self, model: &Projected, memory: &mut ReSslMemory, batch: &Batch, at: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Projected,
+        memory: &mut ReSslMemory,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
         self.whole(model, memory, batch, at)
     }
 
@@ -125,8 +131,7 @@ impl Method for ReSsl {
 
 impl Staged<Projected, ReSslMemory> for ReSsl {
     fn prepare(&self, model: &Projected, memory: &mut ReSslMemory, at: Progress) {
-        let momentum =
-            if self.momentum_schedule { cosine_momentum(self.momentum, at.step, at.steps) } else { self.momentum };
+        let momentum = momentum_at(self.momentum, self.momentum_schedule, at);
         memory.teacher = update(memory.teacher.clone(), model, momentum);
     }
 
@@ -138,10 +143,16 @@ impl Staged<Projected, ReSslMemory> for ReSsl {
         memory.teacher.targets(&views[1..2]).into_iter().map(normalize_rows).collect()
     }
 
-    fn loss(&self, _: &Projected, memory: &mut ReSslMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+    fn loss(
+        &self,
+        _: &Projected,
+        memory: &mut ReSslMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
         let (q, k) = (batch.outputs[0].clone(), batch.targets[0].clone()); // [n, output] each
         let loss = ressl(q, k.clone(), memory.queue.keys(), self.temperature, self.teacher_temperature);
         memory.queue.enqueue(k);
-        loss
+        Ok(loss)
     }
 }

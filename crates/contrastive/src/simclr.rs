@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    train::{Batch, Embedded, Method, Needs, NoMemory, Objective, Progress, Staged},
+    train::{Batch, BatchError, Embedded, Method, Needs, NoMemory, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -64,7 +64,13 @@ impl Method for SimClr {
         (Projected::new(encoder, &head, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Projected, memory: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Projected,
+        memory: &mut NoMemory,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
         self.whole(model, memory, batch, at)
     }
 
@@ -91,8 +97,14 @@ impl Staged<Projected, NoMemory> for SimClr {
         model.forward_together(views)
     }
 
-    fn loss(&self, _: &Projected, _: &mut NoMemory, batch: &Embedded<'_>, at: Progress) -> Tensor<1> {
+    fn loss(
+        &self,
+        _: &Projected,
+        _: &mut NoMemory,
+        batch: &Embedded<'_>,
+        at: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
         let temperature = self.schedule.map_or(self.temperature, |s| s.at(at));
-        nt_xent(batch.outputs[0].clone(), batch.outputs[1].clone(), temperature)
+        Ok(nt_xent(batch.outputs[0].clone(), batch.outputs[1].clone(), temperature))
     }
 }

@@ -2,13 +2,13 @@ use crate::{
     ContrastiveError,
     error::check_size,
     losses::negative_cosine,
-    networks::{Predicting, Projected, views},
+    networks::{Predicting, Projected, sizes, views},
 };
 use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
     head::{HeadConfig, OutputNorm},
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress},
+    train::{Batch, BatchError, Method, Needs, NoMemory, Objective, Progress},
 };
 use serde::{Deserialize, Serialize};
 
@@ -46,8 +46,7 @@ impl SimSiam {
 
     /// The three networks, FastSiam's too.
     pub(crate) fn networks(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> Predicting {
-        let mut sizes = vec![features];
-        sizes.resize(1 + self.projector_layers, self.output);
+        let sizes = sizes(features, self.output, self.projector_layers, self.output);
         // Batch norm behind every layer, the last without learnt scale and shift.
         let projector = HeadConfig::new(sizes).output_norm(OutputNorm::Plain);
         let predictor = HeadConfig::new([self.output, self.bottleneck, self.output]);
@@ -71,14 +70,20 @@ impl Method for SimSiam {
         (self.networks(encoder, features, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Predicting, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Predicting,
+        _: &mut NoMemory,
+        batch: &Batch,
+        _: Progress,
+    ) -> Result<Objective, BatchError> {
         // Each view passes alone, as in the authors' code.
         let z = model.online.forward_each(&batch.views);
         let p = model.predict_each(&z);
         let loss = (negative_cosine(p[0].clone(), z[1].clone().detach())
             + negative_cosine(p[1].clone(), z[0].clone().detach()))
         .div_scalar(2.0);
-        Objective { loss, embedding: Tensor::cat(z, 0) }
+        Ok(Objective { loss, embedding: Tensor::cat(z, 0) })
     }
 
     fn encoder<'a>(&self, model: &'a Predicting) -> &'a Encoder {

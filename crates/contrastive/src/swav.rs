@@ -10,7 +10,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
     similarity::dot_products,
-    train::{Batch, Method, Needs, Objective, Progress},
+    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -108,23 +108,18 @@ impl Method for SwAv {
         (Prototyped::new(network, self.output, self.prototypes, seed, device), queues)
     }
 
-    fn objective(&self, model: &Prototyped, queues: &mut ViewQueues, batch: &Batch, at: Progress) -> Objective {
-        let done = at.step as f64 / at.steps.max(1) as f64;
-        let n = batch.len();
-        let prototypes = model.prototypes(done < self.frozen); // [prototypes, output]
-        let z = model.embed(&batch.views); // [n, output] each
-        let scores = scores(&z, &prototypes); // [n, prototypes] each
-        let codes: Vec<Tensor<2>> = (0..ASSIGNED)
-            .map(|view| {
-                let mut together = scores[view].clone().detach();
-                if let Some(earlier) = queues.keys(view).filter(|_| done >= self.queue_from) {
-                    together = Tensor::cat(vec![together, dot_products(earlier, prototypes.clone().detach())], 0);
-                }
-                sinkhorn(together, self.iterations, self.epsilon).narrow(0, 0, n) // [n, prototypes]
-            })
-            .collect();
-        queues.enqueue(z[..ASSIGNED].iter().map(|z| z.clone().detach()).collect());
-        Objective { loss: swav(&scores, &codes, self.temperature), embedding: Tensor::cat(z, 0) }
+    fn objective(
+        &self,
+        model: &Prototyped,
+        queues: &mut ViewQueues,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
+        self.whole(model, queues, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Prototyped, ViewQueues>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a Prototyped) -> &'a Encoder {
@@ -137,5 +132,36 @@ impl Method for SwAv {
 
     fn remedy(&self) -> &'static str {
         "assignments are as good as random: lower `epsilon` or `learning_rate`, or use fewer `prototypes`"
+    }
+}
+
+impl Staged<Prototyped, ViewQueues> for SwAv {
+    fn embed(&self, model: &Prototyped, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        model.embed(views)
+    }
+
+    fn loss(
+        &self,
+        model: &Prototyped,
+        queues: &mut ViewQueues,
+        batch: &Embedded<'_>,
+        at: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        let done = at.step as f64 / at.steps.max(1) as f64;
+        let prototypes = model.prototypes(done < self.frozen); // [prototypes, output]
+        let z = &batch.outputs; // [n, output] each
+        let scores = scores(z, &prototypes); // [n, prototypes] each
+        let codes: Vec<Tensor<2>> = (0..ASSIGNED)
+            .map(|view| {
+                let mut together = scores[view].clone().detach();
+                let [n, _] = together.dims();
+                if let Some(earlier) = queues.keys(view).filter(|_| done >= self.queue_from) {
+                    together = Tensor::cat(vec![together, dot_products(earlier, prototypes.clone().detach())], 0);
+                }
+                sinkhorn(together, self.iterations, self.epsilon).narrow(0, 0, n) // [n, prototypes]
+            })
+            .collect();
+        queues.enqueue(z[..ASSIGNED].iter().map(|z| z.clone().detach()).collect());
+        Ok(swav(&scores, &codes, self.temperature))
     }
 }

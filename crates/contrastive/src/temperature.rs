@@ -1,4 +1,7 @@
-use crate::{ContrastiveError, error::check};
+use crate::{
+    ContrastiveError,
+    error::{check, check_positive},
+};
 use nearfar_core::train::Progress;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
@@ -43,9 +46,8 @@ impl TemperatureSchedule {
     /// # Errors
     /// Names the first setting that is out of range.
     pub fn validate(&self) -> Result<(), ContrastiveError> {
-        let above_zero = |t: f64| t.is_finite() && t > 0.0;
-        check(above_zero(self.start), "start", "a finite number above 0", self.start)?;
-        check(above_zero(self.end), "end", "a finite number above 0", self.end)?;
+        check_positive("start", self.start)?;
+        check_positive("end", self.end)?;
         check(self.share > 0.0 && self.share <= 1.0, "share", "in (0, 1]", self.share)
     }
 

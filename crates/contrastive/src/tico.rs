@@ -12,7 +12,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
     momentum::{cosine_momentum, momentum_copy, update},
-    train::{Batch, Embedded, Method, Needs, Objective, Progress, Staged},
+    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -84,7 +84,13 @@ impl Method for TiCo {
         (model, TiCoMemory { target, covariance })
     }
 
-    fn objective(&self, model: &Projected, memory: &mut TiCoMemory, batch: &Batch, at: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Projected,
+        memory: &mut TiCoMemory,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
         self.whole(model, memory, batch, at)
     }
 
@@ -118,10 +124,16 @@ impl Staged<Projected, TiCoMemory> for TiCo {
         memory.target.targets(&views[1..2])
     }
 
-    fn loss(&self, _: &Projected, memory: &mut TiCoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
+    fn loss(
+        &self,
+        _: &Projected,
+        memory: &mut TiCoMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
         let (z, target) = (batch.outputs[0].clone(), batch.targets[0].clone()); // [n, output] each
         let covariance = tico_covariance(memory.covariance.value(), z.clone(), self.beta); // [output, output]
         memory.covariance.set(covariance.clone());
-        tico(z, target, covariance, self.rho)
+        Ok(tico(z, target, covariance, self.rho))
     }
 }

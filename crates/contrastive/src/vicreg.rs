@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    train::{Batch, Embedded, Method, Needs, NoMemory, Objective, Progress, Staged},
+    train::{Batch, BatchError, Embedded, Method, Needs, NoMemory, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +66,13 @@ impl Method for VicReg {
         (Projected::new(encoder, &head, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Projected, memory: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Projected,
+        memory: &mut NoMemory,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
         self.whole(model, memory, batch, at)
     }
 
@@ -93,7 +99,13 @@ impl Staged<Projected, NoMemory> for VicReg {
         model.forward_each(views)
     }
 
-    fn loss(&self, _: &Projected, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
-        vicreg(batch.outputs[0].clone(), batch.outputs[1].clone(), self.weights)
+    fn loss(
+        &self,
+        _: &Projected,
+        _: &mut NoMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        Ok(vicreg(batch.outputs[0].clone(), batch.outputs[1].clone(), self.weights))
     }
 }

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    train::{Batch, Embedded, Method, Needs, NoMemory, Objective, Progress, Staged},
+    train::{Batch, BatchError, Embedded, Method, Needs, NoMemory, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +63,13 @@ impl Method for WMse {
         (Projected::new(encoder, &head, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Projected, memory: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Projected,
+        memory: &mut NoMemory,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
         self.whole(model, memory, batch, at)
     }
 
@@ -90,7 +96,13 @@ impl Staged<Projected, NoMemory> for WMse {
         model.forward_each(views)
     }
 
-    fn loss(&self, _: &Projected, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
-        w_mse(batch.outputs[0].clone(), batch.outputs[1].clone(), self.epsilon)
+    fn loss(
+        &self,
+        _: &Projected,
+        _: &mut NoMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        Ok(w_mse(batch.outputs[0].clone(), batch.outputs[1].clone(), self.epsilon))
     }
 }

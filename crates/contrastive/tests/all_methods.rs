@@ -77,7 +77,7 @@ fn midway() -> Progress {
 fn sends_gradients_into_its_model_alone<M: Method>(method: &M) {
     for device in devices() {
         let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
-        let objective = method.objective(&model, &mut memory, &batch(method, &device), midway());
+        let objective = method.objective(&model, &mut memory, &batch(method, &device), midway()).unwrap();
         let name = method.name();
         assert!(inspect(&memory).iter().all(|e| !e.trained && !e.tracked), "{name}: the memory is in the graph");
         let mut grads = objective.loss.backward();
@@ -100,7 +100,7 @@ fn lowers_its_loss<M: Method>(method: &M) {
         let mut optimizer = OptimizerConfig::default().init();
         let mut losses = Vec::new();
         for _ in 0..25 {
-            let objective = method.objective(&model, &mut memory.clone(), &batch, midway());
+            let objective = method.objective(&model, &mut memory.clone(), &batch, midway()).unwrap();
             losses.push(objective.loss.clone().into_scalar::<f32>());
             let grads = GradientsParams::from_grads(objective.loss.backward(), &model);
             model = optimizer.step(3e-3, model, grads);
@@ -120,7 +120,7 @@ fn hands_over_whole_views<M: Method>(method: &M) {
     for device in devices() {
         let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
         let batch = batch(method, &device);
-        let objective = method.objective(&model, &mut memory, &batch, midway());
+        let objective = method.objective(&model, &mut memory, &batch, midway()).unwrap();
         let [rows, output] = objective.embedding.dims();
         assert!(rows % batch.len() == 0 && rows / batch.len() <= batch.views.len(), "{}: {rows}", method.name());
         assert_eq!(output, OUTPUT, "{}", method.name());
@@ -141,7 +141,7 @@ fn simclrs_schedule_takes_the_temperatures_place() {
     for device in devices() {
         let loss = |method: SimClr| {
             let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
-            values(method.objective(&model, &mut memory, &batch(&method, &device), midway()).loss)
+            values(method.objective(&model, &mut memory, &batch(&method, &device), midway()).unwrap().loss)
         };
         let plain = SimClr { temperature: 0.3, hidden: HIDDEN, output: OUTPUT, ..SimClr::default() };
         let schedule = TemperatureSchedule { start: 0.1, end: 0.5, course: Course::Linear, share: 1.0 };
@@ -156,9 +156,9 @@ fn fast_siam_of_two_views_is_simsiam() {
         let fast = FastSiam { views: 2, ..FAST_SIAM };
         let loss = |objective: Objective| values(objective.loss);
         let (model, mut memory) = fast.build(encoder(&device), WIDTH, SEED, &device);
-        let got = loss(fast.objective(&model, &mut memory, &batch(&fast, &device), midway()));
+        let got = loss(fast.objective(&model, &mut memory, &batch(&fast, &device), midway()).unwrap());
         let (model, mut memory) = SIM_SIAM.build(encoder(&device), WIDTH, SEED, &device);
-        let wanted = loss(SIM_SIAM.objective(&model, &mut memory, &batch(&SIM_SIAM, &device), midway()));
+        let wanted = loss(SIM_SIAM.objective(&model, &mut memory, &batch(&SIM_SIAM, &device), midway()).unwrap());
         assert_close("loss", &got, &wanted, 1e-5);
     }
 }
@@ -177,7 +177,7 @@ fn learns_from_small_crops<M: Method>(method: &M) {
         let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
         let batch = multi_crop(&device);
         assert_ne!(batch.views[0].dims(), batch.views[2].dims());
-        let objective = method.objective(&model, &mut memory, &batch, midway());
+        let objective = method.objective(&model, &mut memory, &batch, midway()).unwrap();
         assert_eq!(objective.embedding.dims(), [3 * IMAGES, OUTPUT], "{}: every view is embedded", method.name());
         let trained = inspect(&model).iter().filter(|e| e.trained).count();
         let grads = GradientsParams::from_grads(objective.loss.clone().backward(), &model);
@@ -186,7 +186,7 @@ fn learns_from_small_crops<M: Method>(method: &M) {
         let mut other = multi_crop(&device);
         other.views[2] = batch_of(1, IMAGES, 7, &device).views[0].clone();
         let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
-        let changed = method.objective(&model, &mut memory, &other, midway());
+        let changed = method.objective(&model, &mut memory, &other, midway()).unwrap();
         let (loss, changed) = (objective.loss.into_scalar::<f32>(), changed.loss.into_scalar::<f32>());
         assert!(loss.is_finite() && (loss - changed).abs() > 1e-5, "{}: {loss} {changed}", method.name());
     }
@@ -240,7 +240,7 @@ fn keeps_prototypes_at_first<M: Method>(method: &M) {
     for device in devices() {
         let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
         let trained = inspect(&model).iter().filter(|e| e.trained).count();
-        let objective = method.objective(&model, &mut memory, &batch(method, &device), at(0));
+        let objective = method.objective(&model, &mut memory, &batch(method, &device), at(0)).unwrap();
         let grads = GradientsParams::from_grads(objective.loss.backward(), &model);
         assert_eq!(grads.len(), trained - 1, "{}: all but the prototypes learn", method.name());
     }
@@ -263,7 +263,7 @@ fn dinos_center_and_teacher_follow() {
         let method = dino();
         let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
         assert!(entry(&memory, "center.matrix").iter().all(|c| *c == 0.0));
-        let _ = method.objective(&model, &mut memory, &batch(&method, &device), midway());
+        method.objective(&model, &mut memory, &batch(&method, &device), midway()).unwrap();
         let moved = entry(&memory, "center.matrix");
         // Cosines lie in [-1, 1], and a tenth of their mean enters.
         assert!(moved.iter().any(|c| *c != 0.0) && moved.iter().all(|c| c.abs() <= 0.1 + 1e-6), "{moved:?}");
@@ -293,12 +293,30 @@ fn ticos_covariance_remembers_and_its_trace_stays_below_one() {
         let method = TiCo { hidden: HIDDEN, output: OUTPUT, ..TiCo::default() };
         let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
         for step in 1..4 {
-            let _ = method.objective(&model, &mut memory, &batch(&method, &device), midway());
+            method.objective(&model, &mut memory, &batch(&method, &device), midway()).unwrap();
             let matrix = entry(&memory, "covariance.matrix");
             let trace: f32 = (0..OUTPUT).map(|i| matrix[i * OUTPUT + i]).sum();
             // Every batch of unit rows adds a tenth of what is missing to one.
             assert!((trace - (1.0 - 0.9f32.powi(step))).abs() < 1e-4, "step {step}: {trace}");
         }
+    }
+}
+
+/// Settings and batches that nobody validated: an error with the reason in place of a panic or of a number.
+#[test]
+fn a_batch_without_a_loss_is_an_error() {
+    for device in devices() {
+        let method = Moco { queue: 0, norm_parts: 2, hidden: HIDDEN, output: OUTPUT, ..Moco::default() };
+        for passes in [Passes::Whole, Passes::Chunks(IMAGES / 2)] {
+            let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
+            let step = passes.step(&method, &model, &mut memory, &batch(&method, &device), midway());
+            let message = step.err().expect("a queue without keys").to_string();
+            assert_eq!(message, "moco has no loss at step 6: `queue` must be at least 1, got 0");
+        }
+        let (model, mut memory) = FAST_SIAM.build(encoder(&device), WIDTH, SEED, &device);
+        let one_view = batch_of(1, IMAGES, 1, &device);
+        let error = FAST_SIAM.objective(&model, &mut memory, &one_view, midway()).err().expect("one view");
+        assert_eq!(error.to_string(), "`views` must be at least 2, got 1");
     }
 }
 

@@ -12,24 +12,39 @@ use burn::{
 };
 use common::{
     assert_close, devices,
-    networks::{IMAGES, OUTPUT, SEED, WIDTH, at, batch, batch_of, encoder, parameters, statistics},
+    networks::{IMAGES, OUTPUT, SEED, WIDTH, at, batch, batch_of, encoder, inspect, parameters, statistics},
     values,
 };
 use contrastive::{
-    BarlowTwins, Byol, Dcl, Dclw, FastSiam, Mmcr, Moco, MocoV3, Nnclr, ReSsl, SimClr, SimSiam, TiCo, VicReg, WMse,
-    losses::nt_xent,
+    BarlowTwins, Byol, Dcl, Dclw, Dino, FastSiam, Mmcr, Moco, MocoV3, Nnclr, ReSsl, SimClr, SimSiam, SwAv, TiCo,
+    VicReg, WMse, losses::nt_xent,
 };
 use nearfar_core::{
+    augment::SmallCrops,
     encoder::Encoder,
     head::{Head, HeadConfig},
     init,
+    optim::{OptimizerConfig, OptimizerKind},
     train::{
-        Batch, Embedded, Method, Needs, NoMemory, Objective, Passes, PassesError, Progress, Sampling, Staged, Step,
+        Batch, BatchError, Embedded, Method, Needs, NoMemory, Objective, Passes, PassesError, Progress, Sampling,
+        Staged, Step,
     },
 };
 
 const HIDDEN: usize = 8;
 const SIM_SIAM: SimSiam = SimSiam { output: OUTPUT, projector_layers: 2, bottleneck: 3 };
+
+/// With two small crops, and a queue longer than a batch.
+fn swav() -> SwAv {
+    let method = SwAv { prototypes: 6, queue: 30, hidden: HIDDEN, output: OUTPUT, ..SwAv::default() };
+    SwAv { small_crops: SmallCrops { count: 2, ..method.small_crops }, ..method }
+}
+
+/// With two small crops.
+fn dino() -> Dino {
+    let method = Dino { prototypes: 6, hidden: HIDDEN, output: OUTPUT, ..Dino::default() };
+    Dino { small_crops: SmallCrops { count: 2, ..method.small_crops }, ..method }
+}
 
 struct Collect<'a>(&'a GradientsParams, Vec<f32>);
 
@@ -56,6 +71,15 @@ fn doubled(views: usize, device: &Device) -> Batch {
     Batch { views, labels: Vec::new(), indices: (0..2 * IMAGES).collect() }
 }
 
+/// The same whose first two views are twice as high and wide, four copies of the image, beside small crops.
+fn doubled_with_crops(views: usize, device: &Device) -> Batch {
+    let mut batch = doubled(views, device);
+    for view in &mut batch.views[..2] {
+        *view = view.clone().repeat_dim(2, 2).repeat_dim(3, 2);
+    }
+    batch
+}
+
 /// One step from the start, with what it left in the memory.
 fn step<M: Method>(method: &M, passes: Passes, batch: &Batch, device: &Device) -> (M::Model, M::Memory, Step) {
     let (model, mut memory) = method.build(encoder(device), WIDTH, SEED, device);
@@ -63,9 +87,21 @@ fn step<M: Method>(method: &M, passes: Passes, batch: &Batch, device: &Device) -
     (model, memory, step)
 }
 
+/// The memory after the optimiser's step.
+fn after<M: Method>(method: &M, model: M::Model, memory: M::Memory, gradients: GradientsParams) -> M::Memory {
+    let config = OptimizerConfig { kind: OptimizerKind::Sgd, ..OptimizerConfig::default() };
+    let mut optimizer = config.init();
+    let model = optimizer.step(0.1, model, gradients);
+    method.after_step(&model, memory, at(5))
+}
+
 fn two_halves_equal_the_whole<M: Method>(method: &M, passes: Passes) {
+    two_halves_of(method, passes, doubled);
+}
+
+fn two_halves_of<M: Method>(method: &M, passes: Passes, batch: impl Fn(usize, &Device) -> Batch) {
     for device in devices() {
-        let batch = doubled(method.needs().views, &device);
+        let batch = batch(method.needs().views, &device);
         let (model, whole_memory, whole) = step(method, Passes::Whole, &batch, &device);
         let (other, memory, halves) = step(method, passes, &batch, &device);
         let name = method.name();
@@ -73,10 +109,15 @@ fn two_halves_equal_the_whole<M: Method>(method: &M, passes: Passes) {
         assert_close(&format!("{name}: embedding"), &values(halves.embedding), &values(whole.embedding), 1e-4);
         let (got, wanted) = (gradients(&other, &halves.gradients), gradients(&model, &whole.gradients));
         assert_close(&format!("{name}: gradient"), &got, &wanted, 2e-3);
-        // Queues took the same keys, momentum networks moved once.
-        for (got, wanted) in parameters(&memory).iter().zip(parameters(&whole_memory)) {
-            assert_close(&format!("{name}: {}", got.path), &got.values, &wanted.values, 1e-4);
-        }
+        // Queues took the same keys, momentum networks and centers moved once.
+        let same = |memory: &M::Memory, whole: &M::Memory| {
+            for (got, wanted) in parameters(memory).iter().zip(parameters(whole)) {
+                assert_close(&format!("{name}: {}", got.path), &got.values, &wanted.values, 1e-4);
+            }
+        };
+        same(&memory, &whole_memory);
+        let memory = after(method, other, memory, halves.gradients);
+        same(&memory, &after(method, model, whole_memory, whole.gradients));
     }
 }
 
@@ -104,6 +145,26 @@ fn gradient_caching_equals_the_whole_batch_in_every_method_that_has_it() {
         &Mmcr { compression: 0.01, views: 3, hidden: HIDDEN, output: OUTPUT, ..Mmcr::default() },
         caching,
     );
+    two_halves_of(&swav(), caching, doubled_with_crops);
+    two_halves_of(&SwAv { queue: 10, small_crops: SwAv::default().small_crops, ..swav() }, caching, doubled);
+    two_halves_of(&dino(), caching, doubled_with_crops);
+    two_halves_of(&Dino { small_crops: Dino::default().small_crops, ..dino() }, caching, doubled);
+}
+
+fn keeps_prototypes_in_chunks<M: Method>(method: &M) {
+    for device in devices() {
+        let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
+        let batch = doubled_with_crops(method.needs().views, &device);
+        let step = Passes::Chunks(IMAGES).step(method, &model, &mut memory, &batch, at(0)).unwrap();
+        let trained = inspect(&model).iter().filter(|e| e.trained).count();
+        assert_eq!(step.gradients.len(), trained - 1, "{}: all but the prototypes learn", method.name());
+    }
+}
+
+#[test]
+fn frozen_prototypes_have_no_gradient_in_chunks_either() {
+    keeps_prototypes_in_chunks(&swav());
+    keeps_prototypes_in_chunks(&dino());
 }
 
 #[test]
@@ -115,7 +176,12 @@ fn accumulation_equals_the_whole_batch_where_images_are_not_compared() {
 }
 
 /// NT-Xent behind a perceptron on the pixels, without any batch norm.
-struct Plain;
+struct Plain {
+    /// Whether it offers its stages.
+    staged: bool,
+}
+
+const PLAIN: Plain = Plain { staged: true };
 
 #[derive(Module, Debug)]
 struct PlainModel {
@@ -141,7 +207,13 @@ impl Method for Plain {
         (PlainModel { encoder, head }, NoMemory::new())
     }
 
-    fn objective(&self, model: &PlainModel, memory: &mut NoMemory, batch: &Batch, at: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &PlainModel,
+        memory: &mut NoMemory,
+        batch: &Batch,
+        at: Progress,
+    ) -> Result<Objective, BatchError> {
         self.whole(model, memory, batch, at)
     }
 
@@ -150,7 +222,7 @@ impl Method for Plain {
     }
 
     fn staged(&self) -> Option<&dyn Staged<PlainModel, NoMemory>> {
-        Some(self)
+        self.staged.then_some(self as _)
     }
 }
 
@@ -159,8 +231,14 @@ impl Staged<PlainModel, NoMemory> for Plain {
         views.iter().map(|view| model.head.forward(view.clone().flatten(1, 3))).collect()
     }
 
-    fn loss(&self, _: &PlainModel, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
-        nt_xent(batch.outputs[0].clone(), batch.outputs[1].clone(), 0.2)
+    fn loss(
+        &self,
+        _: &PlainModel,
+        _: &mut NoMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        Ok(nt_xent(batch.outputs[0].clone(), batch.outputs[1].clone(), 0.2))
     }
 }
 
@@ -168,11 +246,11 @@ impl Staged<PlainModel, NoMemory> for Plain {
 fn without_batch_norm_chunks_of_any_size_equal_the_whole_batch() {
     for device in devices() {
         let batch = batch(7, 1, &device);
-        let (model, _, whole) = step(&Plain, Passes::Whole, &batch, &device);
+        let (model, _, whole) = step(&PLAIN, Passes::Whole, &batch, &device);
         let wanted = gradients(&model.head, &whole.gradients);
         let (loss, embedding) = (values(whole.loss), values(whole.embedding));
         for chunk in [2, 3, 7, 100] {
-            let (model, _, cached) = step(&Plain, Passes::Chunks(chunk), &batch, &device);
+            let (model, _, cached) = step(&PLAIN, Passes::Chunks(chunk), &batch, &device);
             assert_close("loss", &values(cached.loss), &loss, 1e-5);
             assert_close("embedding", &values(cached.embedding), &embedding, 1e-5);
             let got = gradients(&model.head, &cached.gradients);
@@ -220,6 +298,8 @@ fn what_would_change_the_meaning_is_refused() {
     assert!(error.to_string().contains("gradient caching (`chunk`)"), "{error}");
     let error = Passes::Chunks(8).check(&SIM_SIAM, 64).unwrap_err();
     assert!(error.to_string().contains("use `accumulate`"), "{error}");
+    let error = Passes::Chunks(8).check(&Plain { staged: false }, 64).unwrap_err();
+    assert_eq!(error, PassesError::NotStaged { method: "plain", instead: "a smaller batch" });
     for (passes, name) in
         [(Passes::Parts(0), "accumulate"), (Passes::Parts(4), "accumulate"), (Passes::Chunks(1), "chunk")]
     {
@@ -230,4 +310,7 @@ fn what_would_change_the_meaning_is_refused() {
         assert_eq!(fine.check(&SIM_SIAM, 7), Ok(()));
     }
     assert_eq!(Passes::Chunks(2).check(&simclr, 7), Ok(()));
+    let alone = PassesError::Setting { name: "batch", range: "at least 2 images, as the loss compares them", value: 1 };
+    assert_eq!(Passes::Whole.check(&simclr, 1), Err(alone));
+    assert_eq!(Passes::Whole.check(&SIM_SIAM, 1), Ok(()));
 }

@@ -58,7 +58,7 @@ const BYOL: Byol = Byol { momentum: 0.9, hidden: 8, output: OUTPUT };
 fn byol_sends_no_gradient_into_its_target() {
     for device in devices() {
         let (model, mut target) = BYOL.build(encoder(&device), WIDTH, SEED, &device);
-        let objective = BYOL.objective(&model, &mut target, &batch(IMAGES, 1, &device), at(0));
+        let objective = BYOL.objective(&model, &mut target, &batch(IMAGES, 1, &device), at(0)).unwrap();
         assert!(inspect(&target).iter().all(|e| !e.trained && !e.tracked));
         let mut grads = objective.loss.backward();
         assert!(GradientsParams::from_module(&mut grads, &target).is_empty());
@@ -71,7 +71,7 @@ fn byol_sends_no_gradient_into_its_target() {
 fn byol_predicts_the_targets_projection_of_the_other_view() {
     for device in devices() {
         let (model, mut target) = BYOL.build(encoder(&device), WIDTH, SEED, &device);
-        let objective = BYOL.objective(&model, &mut target, &batch(IMAGES, 1, &device), at(0));
+        let objective = BYOL.objective(&model, &mut target, &batch(IMAGES, 1, &device), at(0)).unwrap();
         // Before the first step the target projects as the online network does.
         let z = |view: usize| objective.embedding.clone().detach().narrow(0, view * IMAGES, IMAGES);
         let predictor = init::seeded(HeadConfig::new([OUTPUT, BYOL.hidden, OUTPUT]).init(&device), SEED + 1);
@@ -88,7 +88,8 @@ fn byols_target_is_the_average_of_the_online_networks() {
         let mut wanted: Vec<Vec<f32>> = start.iter().map(|e| e.values.clone()).collect();
         let mut optimizer = SgdConfig::new().init();
         for step in 0..2 {
-            let objective = BYOL.objective(&model, &mut target, &batch(IMAGES, step as u64, &device), at(step));
+            let objective =
+                BYOL.objective(&model, &mut target, &batch(IMAGES, step as u64, &device), at(step)).unwrap();
             let grads = GradientsParams::from_grads(objective.loss.backward(), &model);
             model = optimizer.step(0.5, model, grads);
             target = BYOL.after_step(&model, target, at(step));
@@ -120,7 +121,7 @@ fn simsiam_holds_the_projections_constant() {
     for device in devices() {
         let (model, mut nothing) = method.build(encoder(&device), WIDTH, SEED, &device);
         let batch = batch(IMAGES, 1, &device);
-        let objective = method.objective(&model, &mut nothing, &batch, at(0));
+        let objective = method.objective(&model, &mut nothing, &batch, at(0)).unwrap();
         let value = values(objective.loss.clone());
         let encoder = method.encoder(&model);
         let gradient = gradients(encoder, &objective.loss.backward());
@@ -175,7 +176,7 @@ fn moco_takes_both_losses_before_either_batch_of_keys_enters() {
     for device in devices() {
         let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
         let before = queue(&memory);
-        let objective = method.objective(&model, &mut memory, &batch(IMAGES, 1, &device), at(0));
+        let objective = method.objective(&model, &mut memory, &batch(IMAGES, 1, &device), at(0)).unwrap();
         let after = queue(&memory);
 
         let (old, new) = after.split_at(after.len() - 2 * KEYS);
@@ -204,7 +205,7 @@ fn mocos_queue_holds_the_newest_keys_whatever_its_length() {
             let mut wanted = queue(&memory);
             for step in 0..3 {
                 let batch = batch(IMAGES, step as u64, &device);
-                let objective = method.objective(&model, &mut memory, &batch, at(step));
+                let objective = method.objective(&model, &mut memory, &batch, at(step)).unwrap();
                 let queries = values(objective.embedding);
                 let (first_view, second_view) = queries.split_at(IMAGES * OUTPUT);
                 wanted.extend([second_view, first_view].concat());
@@ -224,7 +225,7 @@ fn mocos_views_may_have_queues_of_their_own() {
         let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
         let before = [0, 1].map(|number| queue_of(&memory, number));
         assert_ne!(before[0], before[1]);
-        let objective = method.objective(&model, &mut memory, &batch(IMAGES, 1, &device), at(0));
+        let objective = method.objective(&model, &mut memory, &batch(IMAGES, 1, &device), at(0)).unwrap();
         let queries = values(objective.embedding.clone());
         let (first, second) = queries.split_at(KEYS);
         for (number, newest) in [second, first].into_iter().enumerate() {
@@ -250,7 +251,7 @@ fn mocos_first_version_projects_linearly_and_one_way() {
         let sizes: Vec<usize> = projector.iter().map(|e| e.values.len()).collect();
         assert_eq!(sizes, [WIDTH * OUTPUT, OUTPUT], "one weight and one bias");
         let before = queue(&memory);
-        let objective = method.objective(&model, &mut memory, &batch(IMAGES, 1, &device), at(0));
+        let objective = method.objective(&model, &mut memory, &batch(IMAGES, 1, &device), at(0)).unwrap();
         assert_eq!(objective.embedding.dims(), [IMAGES, OUTPUT]);
         let kept = before.len() - IMAGES * OUTPUT;
         assert_eq!(queue(&memory)[..kept], before[IMAGES * OUTPUT..], "one batch of keys enters");
@@ -263,7 +264,7 @@ fn mocos_momentum_encoder_keeps_its_own_statistics() {
     for device in devices() {
         let (model, mut memory) = method.build(encoder(&device), WIDTH, SEED, &device);
         let batch = batch(IMAGES, 1, &device);
-        let _ = method.objective(&model, &mut memory, &batch, at(0));
+        method.objective(&model, &mut memory, &batch, at(0)).unwrap();
         let behind = |order: [usize; 2]| {
             let encoder = encoder(&device);
             for view in order {
@@ -296,7 +297,7 @@ fn simclr_starts_near_chance() {
         let method = SimClr { temperature: 10.0, hidden: 8, output: OUTPUT, ..SimClr::default() };
         assert!((method.collapsed_loss(MANY).unwrap() - chance).abs() < 1e-9);
         let (model, mut nothing): (_, NoMemory) = method.build(encoder(&device), WIDTH, SEED, &device);
-        let objective = method.objective(&model, &mut nothing, &batch(MANY, 1, &device), at(0));
+        let objective = method.objective(&model, &mut nothing, &batch(MANY, 1, &device), at(0)).unwrap();
         let z = |view: usize| objective.embedding.clone().narrow(0, view * MANY, MANY);
         let got = values(objective.loss.clone());
         assert!((f64::from(got[0]) - chance).abs() <= 0.2, "{got:?} {chance}");

@@ -34,6 +34,18 @@ impl Geometry {
     pub(crate) fn wo(&self) -> usize {
         (self.w + 2 * self.padding - self.kernel) / self.stride + 1
     }
+
+    /// Stops before a buffer of another size than these, which the kernels would read past or leave parts unwritten for.
+    fn check(&self, input: Option<&[f32]>, weights: Option<&[f32]>, grad: Option<&[f32]>) {
+        let input_len = self.n * self.h * self.w * self.cin;
+        let weights_len = self.cout * self.cin * self.kernel * self.kernel;
+        let grad_len = self.n * self.ho() * self.wo() * self.cout;
+        for (what, buffer, len) in
+            [("input", input, input_len), ("weights", weights, weights_len), ("gradient", grad, grad_len)]
+        {
+            assert!(buffer.is_none_or(|buffer| buffer.len() == len), "the {what} does not fit {self:?}");
+        }
+    }
 }
 
 /// `f` over the items of `data` cut into pieces of `piece` values, in parallel, with a scratch buffer of `scratch`
@@ -147,79 +159,85 @@ fn gather(
     packed: &Packed,
     out_len: usize,
 ) -> Vec<f32> {
-    let mut out = uninit(n * out_len);
     let image = frame.h * frame.w * frame.c;
+    if image == 0 || packed.block == 0 {
+        return vec![0.0; n * out_len]; // nothing but padding, or no channel: every sum is empty
+    }
+    let mut out = uninit(n * out_len);
     let (rows, width) = (level.rows(), level.columns());
     // Small images go together, so that few tiles are left partly empty, but every thread gets some.
     let pixels = plans.iter().map(|plan| plan.pixels.len()).max().unwrap_or(0);
     let images = (8 * rows).div_ceil(pixels.max(1)).min(n.div_ceil(2 * rayon::current_num_threads())).max(1);
     let framed = if frame.is_empty() { image } else { frame.len() };
     let plans: Vec<Plan> = plans.iter().map(|plan| plan.repeated(images, framed, out_len)).collect();
-    out.par_chunks_mut((images * out_len).max(1)).zip(input.par_chunks((images * image).max(1))).for_each(
-        |(out, input)| {
-            let count = out.len() / out_len;
-            let pad = if frame.is_empty() { 0 } else { count * frame.len() };
-            with_scratch(pad, |scratch| {
-                let source = if frame.is_empty() {
-                    input.as_ptr()
-                } else {
-                    for (image, dst) in input.chunks_exact(image).zip(scratch.chunks_exact_mut(frame.len())) {
-                        frame.fill(image, dst);
-                    }
-                    scratch.as_ptr()
-                };
-                let mut tile = [0.0f32; MAX_TILE * 32];
-                for (block, weights) in packed.data.chunks_exact(packed.block.max(1)).enumerate() {
-                    let first = block * width;
-                    let used = width.min(packed.columns - first);
-                    for plan in &plans {
-                        for group in plan.pixels[..plan.pixels.len() / images * count].chunks(rows) {
-                            let mut offsets = [group[0].0; MAX_TILE];
-                            for (slot, pixel) in offsets.iter_mut().zip(group) {
-                                *slot = pixel.0;
-                            }
-                            // SAFETY: the plans hold offsets inside the frames, the packed block holds every tap, and
-                            // the tile has room for the largest level.
-                            unsafe {
-                                let tile = tile.as_mut_ptr();
-                                let weights = weights.as_ptr();
-                                simd::conv_tile(level, source, &offsets, &plan.taps, frame.c, weights, tile, width);
-                            }
-                            for (p, pixel) in group.iter().enumerate() {
-                                out[pixel.1 + first..][..used].copy_from_slice(&tile[p * width..][..used]);
-                            }
+    out.par_chunks_mut((images * out_len).max(1)).zip(input.par_chunks(images * image)).for_each(|(out, input)| {
+        let count = out.len() / out_len;
+        let pad = if frame.is_empty() { 0 } else { count * frame.len() };
+        with_scratch(pad, |scratch| {
+            let source = if frame.is_empty() {
+                input.as_ptr()
+            } else {
+                for (image, dst) in input.chunks_exact(image).zip(scratch.chunks_exact_mut(frame.len())) {
+                    frame.fill(image, dst);
+                }
+                scratch.as_ptr()
+            };
+            let mut tile = [0.0f32; MAX_TILE * 32];
+            for (block, weights) in packed.data.chunks_exact(packed.block).enumerate() {
+                let first = block * width;
+                let used = width.min(packed.columns - first);
+                for plan in &plans {
+                    for group in plan.pixels[..plan.pixels.len() / images * count].chunks(rows) {
+                        let mut offsets = [group[0].0; MAX_TILE];
+                        for (slot, pixel) in offsets.iter_mut().zip(group) {
+                            *slot = pixel.0;
+                        }
+                        // SAFETY: the plans hold offsets inside the frames, the packed block holds every tap, and
+                        // the tile has room for the largest level.
+                        unsafe {
+                            let tile = tile.as_mut_ptr();
+                            let weights = weights.as_ptr();
+                            simd::conv_tile(level, source, &offsets, &plan.taps, frame.c, weights, tile, width);
+                        }
+                        for (p, pixel) in group.iter().enumerate() {
+                            out[pixel.1 + first..][..used].copy_from_slice(&tile[p * width..][..used]);
                         }
                     }
                 }
-            });
-        },
-    );
+            }
+        });
+    });
     out
 }
 
-/// A buffer that the caller writes whole before it reads any of it.
+/// A buffer that the caller writes whole before it reads any of it. Filling it with zeros first costs a pass over memory
+/// in every operation of a step.
 #[allow(clippy::uninit_vec)]
 pub(crate) fn uninit(len: usize) -> Vec<f32> {
     let mut v: Vec<f32> = Vec::with_capacity(len);
-    // SAFETY: f32 has no invalid bit patterns and every routine here writes each element before reading it.
+    // SAFETY: the capacity is `len`. `set_len` asks for initialised elements: every routine here checks the sizes of what
+    // it reads, and so writes each element before any is read. Until then no value is made from this memory.
     unsafe { v.set_len(len) };
     v
 }
 
 /// Convolution: `input [n, h, w, cin]`, `weights [cout, cin, k, k]` to `[n, ho, wo, cout]`.
 pub(crate) fn forward(level: Level, g: &Geometry, input: &[f32], weights: &[f32]) -> Vec<f32> {
+    g.check(Some(input), Some(weights), None);
     let method = if winograd::applies(g) { winograd::forward } else { direct_forward };
     method(level, g, input, weights)
 }
 
 /// Gradient with respect to the input: `grad [n, ho, wo, cout]` to `[n, h, w, cin]`.
 pub(crate) fn input_gradient(level: Level, g: &Geometry, grad: &[f32], weights: &[f32]) -> Vec<f32> {
+    g.check(None, Some(weights), Some(grad));
     let method = if winograd::applies(g) { winograd::input_gradient } else { direct_input_gradient };
     method(level, g, grad, weights)
 }
 
 /// Gradient with respect to the weights: `input [n, h, w, cin]`, `grad [n, ho, wo, cout]` to `[cout, cin, k, k]`.
 pub(crate) fn weight_gradient(level: Level, g: &Geometry, input: &[f32], grad: &[f32]) -> Vec<f32> {
+    g.check(Some(input), None, Some(grad));
     let method = if winograd::applies(g) { winograd::weight_gradient } else { direct_weight_gradient };
     method(level, g, input, grad)
 }
@@ -475,6 +493,26 @@ mod tests {
             let kernel = if three { 3 } else { 1 };
             check(&Geometry { n, h, w, cin, cout, kernel, stride, padding: kernel / 2 }, seed);
         }
+    }
+
+    /// Without a pixel or a channel nothing is summed: the results are zeros, not what the memory held.
+    #[test]
+    fn empty_sums_are_zero() {
+        let base = Geometry { n: 2, h: 3, w: 3, cin: 2, cout: 3, kernel: 1, stride: 1, padding: 1 };
+        for g in [Geometry { h: 0, w: 0, ..base }, Geometry { cin: 0, ..base }] {
+            let weights = vec![1.0; g.cout * g.cin];
+            let y = forward(Level::detect(), &g, &[], &weights);
+            assert_eq!(y, vec![0.0; g.n * g.ho() * g.wo() * g.cout], "{g:?}");
+        }
+        let g = Geometry { cout: 0, padding: 0, ..base };
+        assert_eq!(input_gradient(Level::detect(), &g, &[], &[]), vec![0.0; 2 * 9 * 2]);
+    }
+
+    #[test]
+    #[should_panic(expected = "the gradient does not fit")]
+    fn a_gradient_of_another_size_is_refused() {
+        let g = Geometry { n: 2, h: 3, w: 3, cin: 2, cout: 3, kernel: 1, stride: 1, padding: 0 };
+        input_gradient(Level::detect(), &g, &[0.0; 5], &[0.0; 6]);
     }
 
     #[test]

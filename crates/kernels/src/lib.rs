@@ -71,6 +71,9 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, stride: usize, padding: usize) ->
 
 /// Batch norm, ReLU and, with `pool`, 2x2 max pooling of stride 2: `x [n, c, h, w]` to the same shape, or to
 /// `[n, c, h / 2, w / 2]`. Uses and updates `norm` exactly as `norm.forward` does.
+///
+/// # Panics
+/// When the channel counts differ, as Burn's own batch norm does.
 pub fn batch_norm_relu(norm: &BatchNorm, x: Tensor<4>, pool: bool) -> Tensor<4> {
     if !fused(&x) {
         let y = activation::relu(norm.forward(x));
@@ -80,6 +83,9 @@ pub fn batch_norm_relu(norm: &BatchNorm, x: Tensor<4>, pool: bool) -> Tensor<4> 
 }
 
 /// Batch norm alone: `x [n, c, h, w]` to the same shape, with `norm`'s statistics as in `norm.forward`.
+///
+/// # Panics
+/// When the channel counts differ.
 pub fn batch_norm(norm: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
     if !fused(&x) {
         return norm.forward(x);
@@ -90,7 +96,7 @@ pub fn batch_norm(norm: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
 /// `relu(batch_norm(x) + residual)`, all `[n, c, h, w]`.
 ///
 /// # Panics
-/// When the shapes differ.
+/// When the shapes or the channel counts differ.
 pub fn batch_norm_add_relu(norm: &BatchNorm, x: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
     assert_eq!(x.dims(), residual.dims(), "the residual must have the shape of the normalised input");
     if !fused(&x) {
@@ -132,6 +138,8 @@ pub fn global_average_pool(x: Tensor<4>) -> Tensor<2> {
 
 fn apply(norm: &BatchNorm, x: Tensor<4>, residual: Option<Tensor<4>>, relu: bool, pool: bool) -> Tensor<4> {
     let device = x.device();
+    let ([_, channels, ..], [expected]) = (x.dims(), norm.gamma.dims());
+    assert_eq!(channels, expected, "the input has {channels} channels, the batch norm expects {expected}");
     // The rule of `BatchNorm::forward`: batch statistics on a training device unless the layer is frozen.
     let batch_statistics = device.is_autodiff() && norm.training.is_enabled();
     let (mean, var) = if batch_statistics {

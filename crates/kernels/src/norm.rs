@@ -73,6 +73,7 @@ pub(crate) struct Affine {
 
 impl Affine {
     pub(crate) fn new(gamma: &[f32], beta: &[f32], mean: &[f32], var: &[f32], epsilon: f64) -> Self {
+        assert!([beta, mean, var].iter().all(|v| v.len() == gamma.len()), "one entry a channel");
         let scale: Vec<f32> = gamma.iter().zip(var).map(|(g, v)| g / (v + epsilon as f32).sqrt()).collect();
         let shift = beta.iter().zip(mean).zip(&scale).map(|((b, m), s)| b - m * s).collect();
         Self { scale, shift }
@@ -165,6 +166,10 @@ vectorized! {
 /// Forward pass: `x [n, h, w, c]` to `[n, h, w, c]`, or `[n, h / 2, w / 2, c]` with pooling.
 pub(crate) fn forward(x: &[f32], residual: Option<&[f32]>, size: Size, affine: &Affine, after: After) -> Vec<f32> {
     let Size { h, w, c, .. } = size;
+    assert!(
+        x.len() == size.pixels() * c && affine.scale.len() == c && residual.is_none_or(|r| r.len() == x.len()),
+        "the operands of a batch norm do not fit {size:?}"
+    );
     if after.pool {
         let small = size.pooled();
         let mut out = uninit(small.pixels() * c);
@@ -212,6 +217,14 @@ pub(crate) struct Saved<'a> {
 pub(crate) fn backward(saved: &Saved<'_>, output: Option<&[f32]>, grad: &[f32]) -> Gradients {
     let Saved { x, size, after, .. } = *saved;
     let c = size.c;
+    let out = if after.pool { size.pooled() } else { size };
+    assert!(
+        x.len() == size.pixels() * c
+            && grad.len() == out.pixels() * c
+            && [saved.gamma, saved.beta, saved.mean, saved.var].iter().all(|v| v.len() == c)
+            && output.is_none_or(|output| output.len() == grad.len() && !after.pool),
+        "the operands of a batch norm's gradient do not fit {size:?}"
+    );
     let affine = Affine::new(saved.gamma, saved.beta, saved.mean, saved.var, saved.epsilon);
     let inv_std: Vec<f32> = saved.var.iter().map(|v| 1.0 / (v + saved.epsilon as f32).sqrt()).collect();
     let masked = output.map(|output| mask(output, grad, after.relu));
@@ -246,6 +259,7 @@ fn mask(output: &[f32], grad: &[f32], relu: bool) -> Vec<f32> {
 
 /// `a + b`, value by value.
 pub(crate) fn sum(a: &[f32], b: &[f32]) -> Vec<f32> {
+    assert_eq!(a.len(), b.len(), "both operands must have one size");
     let mut out = uninit(a.len());
     let piece = 1 << 15;
     out.par_chunks_mut(piece)

@@ -223,9 +223,10 @@ impl Level {
         {
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                 levels.push(Self::Avx2);
-            }
-            if is_x86_feature_detected!("avx512f") {
-                levels.push(Self::Avx512);
+                // The compiler takes AVX2 and FMA for part of AVX-512; a hypervisor can hide them alone.
+                if is_x86_feature_detected!("avx512f") {
+                    levels.push(Self::Avx512);
+                }
             }
         }
         #[cfg(target_arch = "aarch64")]

@@ -266,3 +266,12 @@ fn gradients_are_the_slopes_of_the_outputs() {
         }
     }
 }
+
+/// More channels than the layer has would be read from beside the pixels.
+#[test]
+#[should_panic(expected = "the batch norm expects 8")]
+fn a_batch_norm_of_other_channels_is_refused() {
+    let device = devices()[0].clone().without_autodiff();
+    let norm = BatchNormConfig::new(8).init(&device);
+    let _ = kernels::batch_norm(&norm, Tensor::<4>::zeros([1, 6, 2, 2], &device));
+}

@@ -40,7 +40,7 @@ pub struct Comparison {
     pub ci95_high: Option<f64>,
     /// How likely two equal methods differ at least so much, by a t-test over seeds.
     pub p_value: Option<f64>,
-    /// The same after Holm's correction over the other methods.
+    /// The same after Holm's correction over all pairs of methods: which is best was found on the same seeds.
     pub p_holm: Option<f64>,
     /// What that means.
     pub outcome: Outcome,
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::report::{
         Paradigm,
-        fixtures::{head_to_head, seeds},
+        fixtures::{head_to_head, normal, seeds},
     };
 
     const SCORE: &str = "retrieval.seen.map_at_r";
@@ -164,29 +164,28 @@ mod tests {
         assert_eq!((found[0].outcome, found[0].p_value, found[0].ci95_low), (Outcome::OneSeed, None, None));
     }
 
-    /// Two copies of one method with other seeds, 200 times: a win is called about as often as the level says.
+    /// Copies of one method with other seeds, 200 times: some win is called no more often than the level says.
     #[test]
     fn copies_of_one_method_seldom_win() {
-        let mut state = 1u64;
-        let mut noise = || {
-            // The sum of twelve evenly spread values is nearly normal with deviation 1.
-            (0..12)
-                .map(|_| {
-                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                    (state >> 11) as f64 / (1u64 << 53) as f64
-                })
-                .sum::<f64>()
-                - 6.0
+        let mut noise = normal();
+        let mut wins = |methods: usize| -> usize {
+            let mut run = || {
+                let mut rows = Vec::new();
+                for method in 0..methods {
+                    let values: Vec<f64> = (0..5).map(|_| 0.8 + 0.02 * noise()).collect();
+                    rows.extend(seeds(&format!("m{method}"), Paradigm::Metric, SCORE, &values));
+                }
+                let found = comparisons(&Report { rows, ..Report::default() });
+                found.iter().any(|comparison| comparison.outcome == Outcome::Behind)
+            };
+            (0..200).filter(|_| run()).count()
         };
-        let mut wins = 0;
-        for _ in 0..200 {
-            let mut values = || (0..5).map(|_| 0.8 + 0.02 * noise()).collect::<Vec<f64>>();
-            let mut rows = seeds("a", Paradigm::Metric, SCORE, &values());
-            rows.extend(seeds("b", Paradigm::Contrastive, SCORE, &values()));
-            let found = comparisons(&Report { rows, ..Report::default() });
-            wins += usize::from(found[0].outcome == Outcome::Behind);
-        }
         // Binomial with mean 10 and deviation 3.1.
-        assert!((1..=22).contains(&wins), "{wins} of 200");
+        let two = wins(2);
+        assert!((1..=22).contains(&two), "{two} of 200");
+        // Against the best of eleven, one of the ten others was called worse in 24 of 200 while the correction counted
+        // those ten tests alone.
+        let eleven = wins(11);
+        assert!(eleven <= 16, "{eleven} of 200");
     }
 }

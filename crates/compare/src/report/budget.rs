@@ -37,7 +37,6 @@ pub(super) fn mean_curve(curves: &[&[f64]]) -> Vec<f64> {
 
 /// Whether a loss still falls at its end: the mean of the last part against that of as many epochs before.
 pub(super) fn falling(curve: &[f64]) -> bool {
-    let [first, ..] = curve else { return false };
     if curve.len() < FEWEST {
         return false;
     }
@@ -45,7 +44,8 @@ pub(super) fn falling(curve: &[f64]) -> bool {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (before, end) = (curve.len() - 2 * part, curve.len() - part);
     let (before, end) = (mean(&curve[before..end]), mean(&curve[end..]));
-    let whole = first - end;
+    // From where it was highest: a loss against a moving target, a queue or a momentum encoder, rises before it falls.
+    let whole = curve.iter().fold(f64::NEG_INFINITY, |highest, loss| highest.max(*loss)) - end;
     whole > 0.0 && before - end > STILL * whole
 }
 
@@ -63,6 +63,9 @@ mod tests {
         let rising: Vec<f64> = even.iter().rev().copied().collect();
         assert!(!falling(&rising));
         assert!(!falling(&[3.0, 2.0, 1.0]), "three epochs are no curve");
+        // A loss that rises first, above its start, and then falls evenly has not levelled off.
+        assert!(falling(&[1.0, 3.0, 2.6, 2.2, 1.8]));
+        assert!(!falling(&[1.0, 3.0, 1.6, 1.51, 1.5]));
         assert!(!falling(&[]) && !falling(&[1.0; 8]));
     }
 

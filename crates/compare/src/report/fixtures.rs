@@ -38,6 +38,18 @@ pub(super) fn seeds(method: &str, paradigm: Paradigm, score: &str, values: &[f64
     (1..).zip(values).map(|(seed, value)| row(method, paradigm, seed, &[(score, *value)])).collect()
 }
 
+/// A stream of nearly normal values with deviation 1: sums of twelve evenly spread ones.
+pub(super) fn normal() -> impl FnMut() -> f64 {
+    let mut state = 1u64;
+    move || {
+        let mut even = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 11) as f64 / (1u64 << 53) as f64
+        };
+        (0..12).map(|_| even()).sum::<f64>() - 6.0
+    }
+}
+
 /// The same rows at a value of an axis.
 pub(super) fn at(axis: &str, value: f64, mut rows: Vec<Row>) -> Vec<Row> {
     for row in &mut rows {

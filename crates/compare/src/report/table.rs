@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 /// Explains the mark of the best scores.
 pub(super) const LEGEND: &str = "* best of its column, and those that paired t-tests over the seeds (95 %, Holm's \
-                                 correction over the column) cannot tell from it. ± is half the 95 % interval over \
+                                 correction over all pairs) cannot tell from it. ± is half the 95 % interval over \
                                  seeds; with one seed there is none, and any difference may be chance.";
 
 /// Scores shown, in the order of the columns, each with its rank when there is room for few. `*` stands for a data set

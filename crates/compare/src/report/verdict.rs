@@ -5,8 +5,8 @@
 //! undecided, with the run that would decide it. Several claims are tested on the same rows, so that Holm's correction
 //! over all of them has the last word: a claim that it does not leave is undecided too.
 //!
-//! A family stands for its best method, chosen for each seed on the other seeds, so that luck on one seed cannot choose
-//! the method and count for it too.
+//! A family stands for the method with its best mean. The best of several leads by luck too: intervals and p-values take
+//! the level that is left to each of the methods that the side ahead was chosen from.
 
 mod algorithms;
 mod along;

@@ -72,25 +72,10 @@ macro_rules! any_method {
                 memory: &mut AnyMemory,
                 batch: &nearfar_core::train::Batch,
                 at: nearfar_core::train::Progress,
-            ) -> nearfar_core::train::Objective {
-                match (self, model, memory) {
-                    $((Self::$variant(method), AnyModel::$variant(model), AnyMemory::$variant(memory)) => {
-                        method.objective(model, memory, batch, at)
-                    })*
-                    _ => unreachable!("networks and memory of another method than {}", self.name()),
-                }
-            }
-
-            fn try_objective(
-                &self,
-                model: &AnyModel,
-                memory: &mut AnyMemory,
-                batch: &nearfar_core::train::Batch,
-                at: nearfar_core::train::Progress,
             ) -> Result<nearfar_core::train::Objective, nearfar_core::train::BatchError> {
                 match (self, model, memory) {
                     $((Self::$variant(method), AnyModel::$variant(model), AnyMemory::$variant(memory)) => {
-                        method.try_objective(model, memory, batch, at)
+                        method.objective(model, memory, batch, at)
                     })*
                     _ => unreachable!("networks and memory of another method than {}", self.name()),
                 }
@@ -196,7 +181,7 @@ macro_rules! any_method {
                 memory: &mut AnyMemory,
                 batch: &nearfar_core::train::Embedded<'_>,
                 at: nearfar_core::train::Progress,
-            ) -> burn::tensor::Tensor<1> {
+            ) -> Result<burn::tensor::Tensor<1>, nearfar_core::train::BatchError> {
                 match (self, model, memory) {
                     $((Self::$variant(method), AnyModel::$variant(model), AnyMemory::$variant(memory)) => {
                         method.staged().expect("the method has stages").loss(model, memory, batch, at)

@@ -10,7 +10,7 @@ use nearfar_core::{
     init,
     matrix::Matrix,
     similarity::label_tensor,
-    train::{Batch, Method, Needs, NoMemory, Objective, Progress, Sampling},
+    train::{Batch, BatchError, Method, Needs, NoMemory, Objective, Progress, Sampling},
 };
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
@@ -74,11 +74,17 @@ impl Method for Supervised {
         (Classifier { encoder, output }, NoMemory::new())
     }
 
-    fn objective(&self, model: &Classifier, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
+    fn objective(
+        &self,
+        model: &Classifier,
+        _: &mut NoMemory,
+        batch: &Batch,
+        _: Progress,
+    ) -> Result<Objective, BatchError> {
         let embedding = model.encoder.forward(batch.views[0].clone()); // [n, features]
         let scores = log_softmax(model.output.forward(embedding.clone()), 1); // [n, classes]
         let labels: Tensor<2, _> = label_tensor(&batch.labels, &scores.device()).unsqueeze_dim(1); // [n, 1]
-        Objective { loss: -scores.gather(1, labels).mean(), embedding }
+        Ok(Objective { loss: -scores.gather(1, labels).mean(), embedding })
     }
 
     fn encoder<'a>(&self, model: &'a Classifier) -> &'a Encoder {

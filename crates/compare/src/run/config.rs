@@ -2,6 +2,7 @@
 
 use super::{
     axis::Sweep,
+    encoder::EncoderSettings,
     hybrid::HybridSettings,
     method::{MethodName, MethodSettings},
     monitor::MonitorKind,
@@ -17,7 +18,6 @@ use anyhow::{Context, anyhow};
 use nearfar_core::{
     augment::Recipe,
     backend::{Backend, did_you_mean},
-    encoder::{Architecture, EncoderConfig},
 };
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -86,8 +86,8 @@ pub struct Config {
     pub chunk: Option<usize>,
     /// What is read from the encoder while it trains.
     pub monitor: Vec<MonitorKind>,
-    /// Encoder; chosen by the kind of data if left out.
-    pub encoder: Option<EncoderConfig>,
+    /// The encoder that every method trains.
+    pub encoder: EncoderSettings,
     /// Share of labels that methods may use.
     pub labels: f64,
     /// Share of those that are false.
@@ -129,7 +129,7 @@ impl Default for Config {
             accumulate: 1,
             chunk: None,
             monitor: Vec::new(),
-            encoder: None,
+            encoder: EncoderSettings::default(),
             labels: 1.0,
             label_noise: 0.0,
             supervision: Supervision::default(),
@@ -236,14 +236,10 @@ impl Config {
         self.labels = args.labels.unwrap_or(self.labels);
         self.fine_tune = args.fine_tune.unwrap_or(self.fine_tune);
         self.label_noise = args.label_noise.unwrap_or(self.label_noise);
-        let architecture: Option<Architecture> = args.encoder.as_ref().map(|name| name.parse()).transpose()?;
-        if architecture.is_some() || args.width.is_some() {
-            let old = self.encoder.unwrap_or(EncoderConfig { architecture: Architecture::Conv4, width: 64 });
-            self.encoder = Some(EncoderConfig {
-                architecture: architecture.unwrap_or(old.architecture),
-                width: args.width.unwrap_or(old.width),
-            });
+        if let Some(name) = &args.encoder {
+            self.encoder.architecture = Some(name.parse()?);
         }
+        self.encoder.width = args.width.unwrap_or(self.encoder.width);
         if let Some(unseen) = &args.unseen_classes {
             self.unseen_classes = Some(match unseen.parse() {
                 Ok(count) => UnseenClasses::Count(count),
@@ -292,13 +288,15 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nearfar_core::encoder::Architecture;
 
     #[test]
     fn settings_survive_the_file() {
         let views = Some([Recipe::peers(), Recipe::peers()]);
         let monitor = vec![MonitorKind::Linear, MonitorKind::Knn];
         let sweep = Some(Sweep::parse("labels", Some("0.1,1")).unwrap());
-        let config = Config { views, monitor, sweep, chunk: Some(32), ..Config::default() };
+        let encoder = EncoderSettings { width: 16, ..EncoderSettings::default() };
+        let config = Config { views, monitor, sweep, encoder, chunk: Some(32), ..Config::default() };
         let text = toml::to_string(&config).unwrap();
         assert_eq!(Config::parse(&text).unwrap(), config);
     }
@@ -327,7 +325,7 @@ mod tests {
         for path in files {
             let config = Config::read(&path).unwrap_or_else(|f| panic!("{}: {:#}", path.display(), f.error));
             config.validate().unwrap_or_else(|error| panic!("{}: {error:#}", path.display()));
-            assert!(config.views.is_some() && config.encoder.is_some(), "{}", path.display());
+            assert!(config.views.is_some() && config.encoder.architecture.is_some(), "{}", path.display());
         }
     }
 
@@ -349,5 +347,15 @@ mod tests {
         assert!(config.fine_tune && !Config::default().fine_tune);
         let args = RunArgs { fine_tune: Some(false), ..args };
         assert!(!Config::from_args(&args).unwrap().fine_tune);
+    }
+
+    #[test]
+    fn a_width_alone_names_no_encoder() {
+        let of = |args: RunArgs| Config::from_args(&args).unwrap().encoder;
+        let wide = RunArgs { width: Some(16), ..RunArgs::default() };
+        assert_eq!(of(wide.clone()), EncoderSettings { architecture: None, width: 16 });
+        let named = RunArgs { encoder: Some("resnet9".into()), ..wide };
+        assert_eq!(of(named.clone()), EncoderSettings { architecture: Some(Architecture::Resnet9), width: 16 });
+        assert_eq!(of(RunArgs { width: None, ..named }).width, 64);
     }
 }

@@ -7,7 +7,7 @@
 
 use super::{
     baseline::{Classifier, Supervised},
-    prepare::{Parts, Prepared},
+    prepare::Prepared,
     score::Scores,
 };
 use anyhow::{Context, anyhow};
@@ -30,7 +30,8 @@ const BATCH: usize = 64;
 const LEAST_STEPS: usize = 100;
 
 /// Adds `transfer.PLACE.fine_tune_1` and `transfer.PLACE.fine_tune_10` for the seen and the unseen classes. `seed` draws
-/// the labels, the classifier and the order, the same for every encoder.
+/// the labels, the classifier and the order, the same for every encoder. Of the seen classes they are drawn from the labels
+/// that are given, false ones among them: no score may rest on labels that its run does not have.
 pub fn fine_tune(
     encoder: &Encoder,
     data: &Prepared,
@@ -41,11 +42,15 @@ pub fn fine_tune(
 ) -> anyhow::Result<()> {
     let augmenter = augmenter.with_views(1);
     let run = FineTuning { encoder, features: data.encoder.features(), augmenter: &augmenter, device, seed };
-    for (place, parts) in [("seen", Some(&data.seen)), ("unseen", data.unseen.as_ref())] {
-        let Some(parts) = parts else { continue };
+    let given = &data.given_validation;
+    let validation = Dataset { labels: Some(given.labels.clone()), ..data.seen.validation.select(&given.items) };
+    let seen = ("seen", [&data.labelled, &validation, &data.seen.test], data.seen.train.len());
+    let unseen = data.unseen.as_ref();
+    let unseen = unseen.map(|parts| ("unseen", [&parts.train, &parts.validation, &parts.test], parts.train.len()));
+    for (place, parts, images) in [Some(seen), unseen].into_iter().flatten() {
         for (percent, epochs) in SHARES {
             let name = format!("transfer.{place}.fine_tune_{percent}");
-            let score = run.score(parts, percent as f64 / 100.0, epochs);
+            let score = run.score(parts, share_of(percent, images, parts[0].len()), epochs);
             match score.with_context(|| name.clone())? {
                 Some(accuracy) => scores.add(name, accuracy),
                 None => scores.notes.push(format!("{name}: the loss was not finite at any learning rate")),
@@ -53,6 +58,12 @@ pub fn fine_tune(
         }
     }
     Ok(())
+}
+
+/// The share of the labels `given` that is so many percent of all training items; all of them where that is more.
+fn share_of(percent: usize, items: usize, given: usize) -> f64 {
+    // The quotient first: it is 1 where all labels are given, and leaves the share as it is.
+    (items as f64 / given as f64 * (percent as f64 / 100.0)).min(1.0)
 }
 
 /// What all fine-tuning of one row shares.
@@ -67,17 +78,22 @@ struct FineTuning<'a> {
 impl FineTuning<'_> {
     /// Accuracy on the test items after training on with a share of the labels, at the rate that is best on the validation
     /// items, the lowest of equals; `None` if the loss left the finite numbers at every rate.
-    fn score(&self, parts: &Parts, share: f64, epochs: usize) -> anyhow::Result<Option<f64>> {
-        let labelled = parts.train.select(&split::fraction(&parts.train, share, self.seed)?.0);
+    fn score(
+        &self,
+        [training, validation, test]: [&Dataset; 3],
+        share: f64,
+        epochs: usize,
+    ) -> anyhow::Result<Option<f64>> {
+        let labelled = training.select(&split::fraction(training, share, self.seed)?.0);
         let mut best: Option<(f64, Classifier)> = None;
         for rate in RATES {
             let Some(classifier) = self.trained(&labelled, epochs, rate)? else { continue };
-            let accuracy = self.accuracy(&classifier, &parts.validation)?;
+            let accuracy = self.accuracy(&classifier, validation)?;
             if best.as_ref().is_none_or(|(highest, _)| accuracy > *highest) {
                 best = Some((accuracy, classifier));
             }
         }
-        best.map(|(_, classifier)| self.accuracy(&classifier, &parts.test)).transpose()
+        best.map(|(_, classifier)| self.accuracy(&classifier, test)).transpose()
     }
 
     /// The whole network after training on with the labels of `labelled`.
@@ -141,19 +157,27 @@ mod tests {
     }
 
     #[test]
+    fn no_more_labels_than_are_given() {
+        assert_eq!([1, 10].map(|percent| share_of(percent, 2000, 2000)), [0.01, 0.1]);
+        assert!((share_of(10, 2000, 1000) - 0.2).abs() < 1e-12);
+        assert_eq!(share_of(10, 2000, 20), 1.0);
+    }
+
+    #[test]
     fn training_on_learns_the_same_every_time_and_leaves_the_encoder_alone() {
         let device = Backend::Flex.open().unwrap().1.autodiff();
-        let parts = Parts { train: part(2000, 0), validation: part(200, 5000), test: part(500, 9000) };
+        let (training, validation, test) = (part(2000, 0), part(200, 5000), part(500, 9000));
+        let parts = [&training, &validation, &test];
         let config = EncoderConfig { architecture: Architecture::Mlp, width: 16 };
-        let encoder = config.init(parts.train.shape(), 3, &device).unwrap();
-        let normalization = Normalization::of(&parts.train.inputs);
+        let encoder = config.init(training.shape(), 3, &device).unwrap();
+        let normalization = Normalization::of(&training.inputs);
         let augmenter = Augmenter::new(&[Recipe::none()], normalization, 1).unwrap();
         let run = FineTuning { encoder: &encoder, features: 16, augmenter: &augmenter, device: &device, seed: 7 };
 
-        let before = embed(&encoder, &parts.test, &augmenter, &device);
-        let [few, more] = [0.02, 0.2].map(|share| run.score(&parts, share, 30).unwrap().unwrap());
-        assert_eq!(run.score(&parts, 0.02, 30).unwrap(), Some(few));
-        assert_eq!(before.as_slice(), embed(&encoder, &parts.test, &augmenter, &device).as_slice());
+        let before = embed(&encoder, &test, &augmenter, &device);
+        let [few, more] = [0.02, 0.2].map(|share| run.score(parts, share, 30).unwrap().unwrap());
+        assert_eq!(run.score(parts, 0.02, 30).unwrap(), Some(few));
+        assert_eq!(before.as_slice(), embed(&encoder, &test, &augmenter, &device).as_slice());
         // Chance is a quarter.
         assert!(few > 0.4 && more > 0.7 && more > few, "{few} {more}");
     }

@@ -136,7 +136,7 @@ impl Runner<'_> {
             (None, _) => None,
             (Some(embedded), None) => Some(Scorer::new(Rc::clone(embedded), self.data)?),
             (Some(embedded), Some(metric)) => {
-                let (with_metric, embedded) = self.with_metric(learnt, embedded, metric)?;
+                let (with_metric, embedded) = self.with_metric(learnt, embedded, metric, job.seed)?;
                 learnt = with_metric;
                 Some(Scorer::new(Rc::new(embedded), self.data)?)
             }
@@ -190,6 +190,7 @@ impl Runner<'_> {
         mut learnt: Learnt,
         embedded: &Embedded,
         metric: Linear,
+        seed: u64,
     ) -> anyhow::Result<(Learnt, Embedded)> {
         let rows = match metric {
             // It uses no labels.
@@ -197,7 +198,7 @@ impl Runner<'_> {
             _ => embedded.seen[0].select(&self.data.given.items),
         };
         let start = Instant::now();
-        let fitted = supervision::fit(self.config, self.data, metric, &rows)?;
+        let fitted = supervision::fit(self.config, self.data, metric, &rows, seed)?;
         learnt.cost.train_seconds += start.elapsed().as_secs_f64();
         learnt.cost.peak_memory_bytes = learnt.cost.peak_memory_bytes.max(memory::peak());
         if !fitted.converged {

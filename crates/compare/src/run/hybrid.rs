@@ -1,6 +1,9 @@
 //! Hybrids of two methods that train one encoder: their names, and how they share the budget.
 
-use super::method::{Deep, MethodName, NameError};
+use super::{
+    config::Config,
+    method::{Deep, MethodName, NameError},
+};
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -94,6 +97,15 @@ pub struct Stage {
     pub images: usize,
     /// Parts of the run that are reported, checked and saved together.
     pub epochs: usize,
+}
+
+impl Stage {
+    /// What every method may spend on so many training images: whole batches, in all epochs.
+    pub fn whole(config: &Config, images: usize) -> Self {
+        let Config { batch, epochs, .. } = *config;
+        let batch = batch.min(images).max(1);
+        Self { images: images / batch * batch * epochs, epochs }
+    }
 }
 
 impl HybridSettings {

@@ -4,10 +4,10 @@ use super::{
     axis::{Axis, AxisValue, Effect, Sweep},
     config::Config,
     method::{Base, MethodName},
+    supervision::draws,
 };
 use crate::report::{Row, axis};
 use anyhow::{Context, ensure};
-use nearfar_core::encoder::EncoderConfig;
 use std::{collections::BTreeMap, rc::Rc};
 
 /// One row to be made.
@@ -66,16 +66,13 @@ struct Variant {
 }
 
 /// The jobs of a run, in the order in which they are done: seed by seed, the methods in the order asked for, each over
-/// the values of the axis. A method without randomness is done for all seeds at once. `encoder` is the one to train when
-/// the settings name none.
+/// the values of the axis. A method without randomness is done for all seeds at once.
 ///
 /// # Errors
 /// When the sweep changes nothing, or a value does not suit a method.
-pub fn jobs(config: &Config, methods: &[MethodName], encoder: EncoderConfig) -> anyhow::Result<Vec<Job>> {
-    let variants: Vec<(MethodName, Vec<Variant>)> = methods
-        .iter()
-        .map(|method| Ok((*method, variants(config, *method, encoder)?)))
-        .collect::<anyhow::Result<_>>()?;
+pub fn jobs(config: &Config, methods: &[MethodName]) -> anyhow::Result<Vec<Job>> {
+    let variants: Vec<(MethodName, Vec<Variant>)> =
+        methods.iter().map(|method| Ok((*method, variants(config, *method)?))).collect::<anyhow::Result<_>>()?;
     if let Some(Sweep { axis, .. }) = &config.sweep {
         let all = || variants.iter().flat_map(|(_, variants)| variants);
         let varies = all().any(|variant| !variant.tag.is_empty() || variant.axes.contains_key(axis.name()));
@@ -96,20 +93,19 @@ pub fn jobs(config: &Config, methods: &[MethodName], encoder: EncoderConfig) -> 
     Ok(jobs)
 }
 
-/// Whether the features are the same for every seed: the data, and closed forms and learners on them, which draw from
-/// seeds of their own settings.
+/// Whether the features before any Mahalanobis metric are the same for every seed: the data, and principal components.
 fn has_no_seed(method: MethodName) -> bool {
     matches!(method.base, Base::Pixels | Base::Pca)
 }
 
 /// One variant for each value that changes something for the method; one in all where none does.
-fn variants(config: &Config, method: MethodName, encoder: EncoderConfig) -> anyhow::Result<Vec<Variant>> {
+fn variants(config: &Config, method: MethodName) -> anyhow::Result<Vec<Variant>> {
     let Some(sweep) = &config.sweep else { return Ok(vec![Variant::plain(config, method)]) };
     let mut found: Vec<Variant> = Vec::new();
     for value in &sweep.values {
         let mut own = config.clone();
         let place = || format!("{} {value}, {method}", sweep.axis);
-        let effect = sweep.axis.apply(value, method, &mut own, encoder).with_context(place)?;
+        let effect = sweep.axis.apply(value, method, &mut own).with_context(place)?;
         match effect {
             Effect::Nothing => return Ok(vec![Variant::plain(config, method).without(sweep.axis)]),
             Effect::Unfit => {}
@@ -165,7 +161,11 @@ impl Variant {
         let without = MethodName { metric: None, ..method };
         let base = if has_no_seed(method) { without.to_string() } else { format!("{without}{tag}-seed{seed}") };
         let features = match method.metric {
-            Some(_) => format!("{base}, {method} on {} labels, {} of them false", config.labels, config.label_noise),
+            Some(metric) => {
+                let given =
+                    format!("{base}, {method} on {} labels, {} of them false", config.labels, config.label_noise);
+                if draws(&config.method, metric) { format!("{given}, seed {seed}") } else { given }
+            }
             None => base.clone(),
         };
         Job {
@@ -193,14 +193,12 @@ fn axes(config: &Config) -> BTreeMap<String, f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nearfar_core::encoder::Architecture;
     use std::collections::BTreeSet;
 
     fn made(axis: Option<(&str, &str)>, methods: &str, seeds: usize) -> Vec<Job> {
         let sweep = axis.map(|(axis, values)| Sweep::parse(axis, Some(values)).unwrap());
         let config = Config { sweep, seeds, ..Config::default() };
-        let encoder = EncoderConfig { architecture: Architecture::Conv4, width: 64 };
-        jobs(&config, &MethodName::parse_list(methods).unwrap(), encoder).unwrap()
+        jobs(&config, &MethodName::parse_list(methods).unwrap()).unwrap()
     }
 
     fn labels(jobs: &[Job]) -> Vec<String> {
@@ -216,7 +214,12 @@ mod tests {
         assert!(jobs.iter().all(|job| job.axes == axes));
         assert_eq!((jobs[2].base.as_str(), jobs[2].features.as_str()), ("triplet-seed0", "triplet-seed0"));
         assert_eq!(jobs[0].features, jobs[1].features);
+        assert_eq!(jobs[3].features, jobs[4].features);
         assert_eq!(jobs.iter().filter(|job| job.pictured).count(), 4);
+        // A learner that draws is fitted for each seed, on the same principal components.
+        let drawn = made(None, "itml", 2);
+        assert_eq!(drawn[0].base, drawn[1].base);
+        assert_ne!(drawn[0].features, drawn[1].features);
     }
 
     #[test]
@@ -254,8 +257,7 @@ mod tests {
     fn a_sweep_of_nothing_and_bad_values_are_refused() {
         let refused = |axis: &str, values: &str, methods: &str| {
             let config = Config { sweep: Some(Sweep::parse(axis, Some(values)).unwrap()), ..Config::default() };
-            let encoder = EncoderConfig { architecture: Architecture::Conv4, width: 64 };
-            format!("{:#}", jobs(&config, &MethodName::parse_list(methods).unwrap(), encoder).unwrap_err())
+            format!("{:#}", jobs(&config, &MethodName::parse_list(methods).unwrap()).unwrap_err())
         };
         assert!(refused("queue", "256", "triplet").contains("depends on `queue`"));
         assert!(refused("miner", "hdc", "triplet").contains("takes a value given"));

@@ -56,14 +56,7 @@ impl<A: Method, B: Method> Method for Joint<A, B> {
         ((first, second), (first_memory, second_memory))
     }
 
-    fn objective(&self, model: &Self::Model, memory: &mut Self::Memory, batch: &Batch, at: Progress) -> Objective {
-        let second = on_shared(&model.1, self.first.encoder(&model.0));
-        let one = self.first.objective(&model.0, &mut memory.0, &part(batch, self.first.needs()), at);
-        let two = self.second.objective(&second, &mut memory.1, &part(batch, self.second.needs()), at);
-        Objective { loss: one.loss + two.loss.mul_scalar(self.weight), embedding: one.embedding }
-    }
-
-    fn try_objective(
+    fn objective(
         &self,
         model: &Self::Model,
         memory: &mut Self::Memory,
@@ -71,8 +64,8 @@ impl<A: Method, B: Method> Method for Joint<A, B> {
         at: Progress,
     ) -> Result<Objective, BatchError> {
         let second = on_shared(&model.1, self.first.encoder(&model.0));
-        let one = self.first.try_objective(&model.0, &mut memory.0, &part(batch, self.first.needs()), at)?;
-        let two = self.second.try_objective(&second, &mut memory.1, &part(batch, self.second.needs()), at)?;
+        let one = self.first.objective(&model.0, &mut memory.0, &part(batch, self.first.needs()), at)?;
+        let two = self.second.objective(&second, &mut memory.1, &part(batch, self.second.needs()), at)?;
         Ok(Objective { loss: one.loss + two.loss.mul_scalar(self.weight), embedding: one.embedding })
     }
 
@@ -213,19 +206,19 @@ mod tests {
         let (mut model, mut memory) = joint.build(encoder(&device), FEATURES, 9, &device);
         let mut optimizer = OptimizerConfig::default().init();
         for _ in 0..2 {
-            let one = joint.first.objective(&model.0, &mut NoMemory::new(), &batch, AT);
+            let one = joint.first.objective(&model.0, &mut NoMemory::new(), &batch, AT).unwrap();
             let one_loss = one.loss.clone().into_scalar::<f32>();
             let one = gradients(one.loss, joint.encoder(&model));
 
             // The second method alone, around the encoder as it is now.
             let (alone, _) = joint.second.build(joint.encoder(&model).clone(), FEATURES, 9, &device);
             let seen = part(&batch, joint.second.needs());
-            let two = joint.second.objective(&alone, &mut NoMemory::new(), &seen, AT);
+            let two = joint.second.objective(&alone, &mut NoMemory::new(), &seen, AT).unwrap();
             let two_loss = two.loss.clone().into_scalar::<f32>();
             let two = gradients(two.loss, joint.second.encoder(&alone));
             assert!(largest(&one) > 1e-4 && largest(&two) > 1e-4, "{} {}", largest(&one), largest(&two));
 
-            let both = joint.objective(&model, &mut memory, &batch, AT);
+            let both = joint.objective(&model, &mut memory, &batch, AT).unwrap();
             let loss = both.loss.clone().into_scalar::<f32>();
             assert!((loss - one_loss - 0.3 * two_loss).abs() < 1e-5 * loss.abs(), "{loss} {one_loss} {two_loss}");
             let sum = gradients(both.loss, joint.encoder(&model));
@@ -235,7 +228,7 @@ mod tests {
                 assert!((sum - (a + 0.3 * b)).abs() < 1e-4 * scale, "{sum} {a} {b}");
             }
 
-            let both = joint.objective(&model, &mut memory, &batch, AT);
+            let both = joint.objective(&model, &mut memory, &batch, AT).unwrap();
             let steps = GradientsParams::from_grads(both.loss.backward(), &model);
             model = optimizer.step(0.05, model, steps);
         }
@@ -252,7 +245,7 @@ mod tests {
         let before = joint.encoder(&model).clone();
         let mut optimizer = OptimizerConfig::default().init();
         for _ in 0..3 {
-            let both = joint.objective(&model, &mut memory, &batch, AT);
+            let both = joint.objective(&model, &mut memory, &batch, AT).unwrap();
             let steps = GradientsParams::from_grads(both.loss.backward(), &model);
             model = optimizer.step(0.05, model, steps);
             memory = joint.after_step(&model, memory, AT);
@@ -299,7 +292,7 @@ mod tests {
             assert_eq!(any.name(), deep.name());
             let value = |seed| {
                 let (model, mut memory) = any.build(encoder(&device), FEATURES, seed, &device);
-                let objective = any.objective(&model, &mut memory, &part(&batch, any.needs()), AT);
+                let objective = any.objective(&model, &mut memory, &part(&batch, any.needs()), AT).unwrap();
                 let _ = any.after_step(&model, memory, AT);
                 objective.loss.into_scalar::<f32>()
             };
@@ -308,8 +301,9 @@ mod tests {
         let (any, _) = settings.any(Deep::SimClr).unwrap();
         let (model, mut memory) = any.build(encoder(&device), FEATURES, 4, &device);
         let (own, mut nothing) = settings.simclr.settings.build(encoder(&device), FEATURES, 4, &device);
-        let hidden = any.objective(&model, &mut memory, &batch, AT).loss.into_scalar::<f32>();
-        let open = settings.simclr.settings.objective(&own, &mut nothing, &batch, AT).loss.into_scalar::<f32>();
+        let hidden = any.objective(&model, &mut memory, &batch, AT).unwrap().loss.into_scalar::<f32>();
+        let open =
+            settings.simclr.settings.objective(&own, &mut nothing, &batch, AT).unwrap().loss.into_scalar::<f32>();
         assert_eq!(hidden.to_bits(), open.to_bits());
     }
 }

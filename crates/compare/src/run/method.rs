@@ -1,5 +1,10 @@
-//! The table of methods: names, families, and how each is trained.
+//! The table of methods, and how each is trained.
 
+mod name;
+
+pub use name::{Base, MethodName, NameError};
+
+use super::{any_method::any_method, baseline::Supervised};
 use anyhow::{Context, ensure};
 use contrastive::{
     BarlowTwins, Byol, Dcl, Dclw, Dino, FastSiam, Mmcr, Moco, MocoV3, Nnclr, ReSsl, SimClr, SimSiam, SwAv, TiCo,
@@ -9,19 +14,17 @@ use metric::{
     mahalanobis::{Covariance, Itml, Learner, Lfda, Lmnn, Lsml, Mlkr, Mmc, Nca, Rca, Scml, Sdml},
     methods::{DeepMahalanobis, LossMethod, LossSettings, LossTraining, Siamese, SupConMethod, TripletMethod},
 };
-use nearfar_core::{backend::did_you_mean, optim::OptimizerConfig, train::Method};
+use nearfar_core::{optim::OptimizerConfig, train::Method};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, str::FromStr};
-
-use super::{any_method::any_method, baseline::Supervised, hybrid::Hybrid};
+use std::collections::BTreeMap;
 
 /// Declares everything that is said once a method: its variant of [`Deep`], its name in lists and in `config.toml`, its
-/// settings, its learning rate, its line in the listing, which begins with its family; and below, the learners of
-/// Mahalanobis metrics by their names in `config.toml`.
+/// settings, its learning rate, its line in the listing, which begins with its family; and below the same of the learners
+/// of Mahalanobis metrics, whose settings are called as their variant of [`Linear`].
 macro_rules! method_table {
     (
         deep { $($variant:ident $name:ident: $settings:ty, $rate:expr, $line:literal;)* }
-        linear { $($learner:ident: $learner_settings:ty;)* }
+        linear { $($kind:ident $learner:ident, $about:literal;)* }
     ) => {
         /// A method trained by gradient descent.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,13 +37,27 @@ macro_rules! method_table {
         /// Name, method and line of every method trained by gradient descent.
         const DEEP: &[(&str, Deep, &str)] = &[$((stringify!($name), Deep::$variant, $line),)*];
 
+        /// A learner of a Mahalanobis metric.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Linear {
+            /// The default one: LMNN.
+            Mahalanobis,
+            $(#[doc = $about] $kind,)*
+        }
+
+        /// Name, learner and line of every Mahalanobis metric. Alone they stand on principal components.
+        const LINEAR: &[(&str, Linear, &str)] = &[
+            ("mahalanobis", Linear::Mahalanobis, "metric: LMNN on principal components"),
+            $((stringify!($learner), Linear::$kind, $about),)*
+        ];
+
         /// Settings of every method, by name.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(default, deny_unknown_fields)]
         #[allow(missing_docs)]
         pub struct MethodSettings {
             $(pub $name: Tuned<$settings>,)*
-            $(pub $learner: $learner_settings,)*
+            $(pub $learner: $kind,)*
             /// Every other loss of `metric`, by its name.
             pub losses: BTreeMap<String, Tuned<LossTraining>>,
             /// Classes of the data, filled in from them.
@@ -52,7 +69,7 @@ macro_rules! method_table {
             fn default() -> Self {
                 Self {
                     $($name: Tuned::at($rate),)*
-                    $($learner: <$learner_settings>::default(),)*
+                    $($learner: $kind::default(),)*
                     losses: losses(),
                     classes: 0,
                 }
@@ -69,7 +86,7 @@ macro_rules! method_table {
 
             /// The method `deep` as a value of the one type for all, and its optimiser's settings.
             pub fn any(&self, deep: Deep) -> anyhow::Result<(AnyMethod, &OptimizerConfig)> {
-                Ok(match deep {
+                let (mut method, optimizer) = match deep {
                     $(Deep::$variant => {
                         (AnyMethod::$variant(Clone::clone(&self.$name.settings)), &self.$name.optimizer)
                     })*
@@ -77,7 +94,19 @@ macro_rules! method_table {
                         let tuned = self.loss(place)?;
                         (AnyMethod::Loss(tuned.settings.clone().method(self.classes)?), &tuned.optimizer)
                     }
-                })
+                };
+                if let AnyMethod::Supervised(supervised) = &mut method {
+                    supervised.classes = self.classes;
+                }
+                Ok((method, optimizer))
+            }
+
+            /// The learner of a Mahalanobis metric.
+            pub fn learner(&self, metric: Linear) -> &dyn Learner {
+                match metric {
+                    Linear::Mahalanobis => &self.lmnn,
+                    $(Linear::$kind => &self.$learner,)*
+                }
             }
 
             fn validate_deep(&self, deep: Deep) -> anyhow::Result<()> {
@@ -126,34 +155,21 @@ method_table! {
         Dino dino: Dino, CONTRASTIVE_RATE, "contrastive: distillation from a centred, sharpened momentum teacher";
     }
     linear {
-        lmnn: Lmnn;
-        nca: Nca;
-        itml: Itml;
-        covariance: Covariance;
-        rca: Rca;
-        lfda: Lfda;
-        mlkr: Mlkr;
-        mmc: Mmc;
-        lsml: Lsml;
-        sdml: Sdml;
-        scml: Scml;
+        Lmnn lmnn, "metric: large-margin nearest neighbours on principal components";
+        Nca nca, "metric: neighbourhood components analysis on principal components";
+        Itml itml, "metric: information-theoretic metric learning on principal components";
+        Covariance covariance, "metric: the inverse covariance on principal components, without labels";
+        Rca rca, "metric: relevant component analysis on principal components";
+        Lfda lfda, "metric: local Fisher discriminant analysis on principal components";
+        Mlkr mlkr, "metric: metric learning for kernel regression on principal components";
+        Mmc mmc, "metric: Mahalanobis metric for clustering on principal components";
+        Lsml lsml, "metric: least squared-residual metric learning on principal components";
+        Sdml sdml, "metric: sparse distance metric learning on principal components";
+        Scml scml, "metric: sparse compositional metric learning on principal components";
     }
 }
 
 impl Deep {
-    /// The method of that name.
-    pub fn find(name: &str) -> Option<Self> {
-        bases().find_map(|(known, base, _)| match base {
-            Base::Deep(deep) if known == name => Some(deep),
-            _ => None,
-        })
-    }
-
-    /// metric, contrastive or baseline.
-    pub fn family(self) -> &'static str {
-        MethodName { base: Base::Deep(self), metric: None }.paradigm()
-    }
-
     /// Its name in lists and reports.
     pub fn name(self) -> &'static str {
         match self {
@@ -179,231 +195,6 @@ pub trait DeepVisitor {
 
     /// Called once, with the method asked for.
     fn visit<M: Method>(self, method: &M, optimizer: &OptimizerConfig) -> Self::Output;
-}
-
-/// A Mahalanobis learner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Linear {
-    /// The default one: LMNN.
-    Mahalanobis,
-    /// Large-margin nearest neighbours.
-    Lmnn,
-    /// Neighbourhood components analysis.
-    Nca,
-    /// Information-theoretic metric learning.
-    Itml,
-    /// The inverse covariance.
-    Covariance,
-    /// Relevant component analysis.
-    Rca,
-    /// Local Fisher discriminant analysis.
-    Lfda,
-    /// Metric learning for kernel regression.
-    Mlkr,
-    /// Mahalanobis metric for clustering.
-    Mmc,
-    /// Least squared-residual metric learning.
-    Lsml,
-    /// Sparse distance metric learning.
-    Sdml,
-    /// Sparse compositional metric learning.
-    Scml,
-}
-
-/// What features come from before any Mahalanobis metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Base {
-    /// The data as they are.
-    Pixels,
-    /// Principal components of the data.
-    Pca,
-    /// The encoder with its initial weights.
-    Untrained,
-    /// A trained encoder.
-    Deep(Deep),
-    /// An encoder that two methods trained.
-    Hybrid(Hybrid),
-}
-
-impl Base {
-    /// The methods that train.
-    pub fn trained(self) -> impl Iterator<Item = Deep> {
-        let (first, second) = match self {
-            Self::Pixels | Self::Pca | Self::Untrained => (None, None),
-            Self::Deep(deep) => (Some(deep), None),
-            Self::Hybrid(hybrid) => (Some(hybrid.first), Some(hybrid.second)),
-        };
-        first.into_iter().chain(second)
-    }
-}
-
-/// A row of the table: features, and perhaps a Mahalanobis metric learnt on them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MethodName {
-    /// Where features come from.
-    pub base: Base,
-    /// The metric on top.
-    pub metric: Option<Linear>,
-}
-
-/// Features without training.
-const BASES: [(&str, Base, &str); 3] = [
-    ("pixels", Base::Pixels, "baseline: the data themselves"),
-    ("pca", Base::Pca, "baseline: 64 principal components of the data"),
-    ("untrained", Base::Untrained, "baseline: the encoder with its initial weights"),
-];
-
-/// Name, features and line of everything that a Mahalanobis metric may stand on.
-fn bases() -> impl Iterator<Item = (&'static str, Base, &'static str)> {
-    let losses = LossSettings::LISTING.iter().enumerate();
-    BASES
-        .into_iter()
-        .chain(DEEP.iter().map(|&(name, deep, line)| (name, Base::Deep(deep), line)))
-        .chain(losses.map(|(place, &(name, line))| (name, Base::Deep(Deep::Loss(place)), line)))
-}
-
-/// Mahalanobis learners: alone they stand on principal components.
-const METRICS: [(&str, Linear, &str); 12] = [
-    ("mahalanobis", Linear::Mahalanobis, "metric: LMNN on principal components"),
-    ("lmnn", Linear::Lmnn, "metric: large-margin nearest neighbours on principal components"),
-    ("nca", Linear::Nca, "metric: neighbourhood components analysis on principal components"),
-    ("itml", Linear::Itml, "metric: information-theoretic metric learning on principal components"),
-    ("covariance", Linear::Covariance, "metric: the inverse covariance on principal components, without labels"),
-    ("rca", Linear::Rca, "metric: relevant component analysis on principal components"),
-    ("lfda", Linear::Lfda, "metric: local Fisher discriminant analysis on principal components"),
-    ("mlkr", Linear::Mlkr, "metric: metric learning for kernel regression on principal components"),
-    ("mmc", Linear::Mmc, "metric: Mahalanobis metric for clustering on principal components"),
-    ("lsml", Linear::Lsml, "metric: least squared-residual metric learning on principal components"),
-    ("sdml", Linear::Sdml, "metric: sparse distance metric learning on principal components"),
-    ("scml", Linear::Scml, "metric: sparse compositional metric learning on principal components"),
-];
-
-impl MethodName {
-    /// What `all` means: the baselines, both families, and a hybrid, right behind the method whose features it takes, so
-    /// that they are computed once.
-    pub const ALL: &'static str =
-        "pixels,pca,untrained,supervised,mahalanobis,siamese,triplet,supcon,simclr,simclr+lmnn,moco,byol,simsiam";
-
-    /// Name and one line of every row that can be asked for, hybrids aside.
-    pub fn listing() -> impl Iterator<Item = (&'static str, &'static str)> {
-        bases().map(|(name, _, line)| (name, line)).chain(METRICS.iter().map(|(name, _, line)| (*name, *line)))
-    }
-
-    /// metric, contrastive, baseline or hybrid.
-    pub fn paradigm(self) -> &'static str {
-        match (self.base, self.metric) {
-            (Base::Pca, Some(_)) => "metric",
-            (_, Some(_)) | (Base::Hybrid(_), None) => "hybrid",
-            (Base::Deep(Deep::Loss(_)), None) => {
-                if self.needs_labels() {
-                    "metric"
-                } else {
-                    "contrastive"
-                }
-            }
-            // The line of a method begins with its family.
-            (base, None) => bases()
-                .find(|(_, b, _)| *b == base)
-                .and_then(|(.., line)| line.split_once(':'))
-                .map_or("baseline", |(family, _)| family),
-        }
-    }
-
-    /// Whether training uses labels.
-    pub fn needs_labels(self) -> bool {
-        let base = self.base.trained().any(Deep::needs_labels);
-        base || self.metric.is_some_and(|metric| metric != Linear::Covariance)
-    }
-
-    /// A list as on the command line: names separated by commas, `all` for the standard set.
-    pub fn parse_list(list: &str) -> Result<Vec<Self>, NameError> {
-        let mut methods: Vec<Self> = Vec::new();
-        for name in list.split(',').map(str::trim).filter(|n| !n.is_empty()) {
-            let names = if name == "all" { Self::ALL } else { name };
-            for name in names.split(',') {
-                let method = name.parse()?;
-                if !methods.contains(&method) {
-                    methods.push(method);
-                }
-            }
-        }
-        if methods.is_empty() {
-            Err(NameError::Unknown { name: list.to_owned(), hint: String::new() })
-        } else {
-            Ok(methods)
-        }
-    }
-}
-
-impl fmt::Display for MethodName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let base = match self.base {
-            Base::Hybrid(hybrid) => hybrid.to_string(),
-            _ => bases().find(|(_, base, _)| *base == self.base).map_or("", |(name, ..)| name).to_owned(),
-        };
-        match self.metric {
-            None => f.write_str(&base),
-            Some(metric) => {
-                let metric = METRICS.iter().find(|(_, m, _)| *m == metric).map_or("", |(name, ..)| name);
-                if self.base == Base::Pca { f.write_str(metric) } else { write!(f, "{base}+{metric}") }
-            }
-        }
-    }
-}
-
-/// A name that stands for no method.
-#[derive(Debug, thiserror::Error)]
-pub enum NameError {
-    /// There is none of that name.
-    #[error("unknown method `{name}`{hint}; `compare list` names them all")]
-    Unknown {
-        /// What was asked for.
-        name: String,
-        /// The nearest known name, as a sentence part.
-        hint: String,
-    },
-    /// Two methods that do not go together.
-    #[error(
-        "`{name}` is no hybrid: the first method must be contrastive and the second train an encoder with labels, for \
-         example simclr-then-triplet or simclr-with-supervised; a Mahalanobis learner stands on frozen features: \
-         simclr+lmnn"
-    )]
-    Hybrid {
-        /// What was asked for.
-        name: String,
-    },
-}
-
-impl NameError {
-    /// With the nearest name that there is.
-    pub fn unknown(name: &str) -> Self {
-        let hint = did_you_mean(name, MethodName::listing().map(|(name, _)| name));
-        Self::Unknown { name: name.to_owned(), hint }
-    }
-}
-
-impl FromStr for MethodName {
-    type Err = NameError;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let metric = |part: &str| METRICS.iter().find(|(n, ..)| *n == part).map(|(_, m, _)| *m);
-        let base = |part: &str| match bases().find(|(n, ..)| *n == part) {
-            Some((_, base, _)) => Ok(Some(base)),
-            None => Hybrid::parse(part).transpose().map(|hybrid| hybrid.map(Base::Hybrid)),
-        };
-        let unknown = NameError::unknown;
-        match name.split_once('+') {
-            Some((left, right)) => Ok(Self {
-                base: base(left)?.ok_or_else(|| unknown(left))?,
-                metric: Some(metric(right).ok_or_else(|| unknown(right))?),
-            }),
-            None => match (base(name)?, metric(name)) {
-                (Some(base), _) => Ok(Self { base, metric: None }),
-                (None, Some(metric)) => Ok(Self { base: Base::Pca, metric: Some(metric) }),
-                (None, None) => Err(unknown(name)),
-            },
-        }
-    }
 }
 
 /// A method's own settings beside its optimiser's.
@@ -432,14 +223,18 @@ const CONTRASTIVE_RATE: f64 = 4e-3;
 /// Losses of the table in `metric`, each with its default settings.
 fn losses() -> BTreeMap<String, Tuned<LossTraining>> {
     let tuned = |name: &str| {
-        let loss = LossSettings::parse(name).expect("the name stands in the listing");
-        let optimizer = OptimizerConfig { learning_rate: METRIC_RATE, ..OptimizerConfig::default() };
-        (name.to_owned(), Tuned { optimizer, settings: LossTraining::new(loss) })
+        let settings = LossTraining::new(LossSettings::parse(name).expect("the name stands in the listing"));
+        (name.to_owned(), Tuned { settings, ..Tuned::at(METRIC_RATE) })
     };
     LossSettings::names().map(tuned).collect()
 }
 
 impl MethodSettings {
+    /// The same for data of so many classes.
+    pub fn for_classes(&self, classes: usize) -> Self {
+        Self { classes, ..self.clone() }
+    }
+
     /// The settings of a loss of the table; a file may name others under its name.
     pub fn loss(&self, place: usize) -> anyhow::Result<&Tuned<LossTraining>> {
         let (name, _) = LossSettings::LISTING[place];
@@ -447,23 +242,6 @@ impl MethodSettings {
         let found = tuned.settings.loss.name();
         ensure!(found == name, "method.losses.{name} holds the settings of `{found}`: its loss must be `{name}`");
         Ok(tuned)
-    }
-
-    /// The learner of a Mahalanobis metric.
-    pub fn learner(&self, metric: Linear) -> &dyn Learner {
-        match metric {
-            Linear::Mahalanobis | Linear::Lmnn => &self.lmnn,
-            Linear::Nca => &self.nca,
-            Linear::Itml => &self.itml,
-            Linear::Covariance => &self.covariance,
-            Linear::Rca => &self.rca,
-            Linear::Lfda => &self.lfda,
-            Linear::Mlkr => &self.mlkr,
-            Linear::Mmc => &self.mmc,
-            Linear::Lsml => &self.lsml,
-            Linear::Sdml => &self.sdml,
-            Linear::Scml => &self.scml,
-        }
     }
 
     /// Checks the reducers of methods that have their own settings against data of so many classes; losses of the table
@@ -493,32 +271,6 @@ impl MethodSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_round_trip() {
-        for name in MethodName::parse_list("all,nca,itml,rca,deep_mahalanobis,untrained+scml").unwrap() {
-            assert_eq!(name.to_string().parse::<MethodName>().unwrap(), name);
-        }
-    }
-
-    #[test]
-    fn typos_get_the_nearest_name() {
-        let message = MethodName::parse_list("simclr,tripplet").unwrap_err().to_string();
-        assert!(message.contains("`tripplet`") && message.contains("did you mean `triplet`?"), "{message}");
-    }
-
-    #[test]
-    fn families() {
-        let paradigm = |name: &str| name.parse::<MethodName>().unwrap().paradigm();
-        assert_eq!(paradigm("lmnn"), "metric");
-        assert_eq!(paradigm("deep_mahalanobis"), "metric");
-        assert_eq!(paradigm("simclr+lmnn"), "hybrid");
-        assert_eq!(paradigm("moco"), "contrastive");
-        assert_eq!(paradigm("supervised"), "baseline");
-        assert_eq!(paradigm("pca"), "baseline");
-        assert_eq!(paradigm("supcon"), "metric");
-        assert_eq!(paradigm("barlow_twins"), "contrastive");
-    }
 
     #[test]
     fn every_method_has_valid_defaults_its_own_name_and_a_family() {

@@ -7,6 +7,7 @@ mod check;
 mod config;
 mod embed;
 mod embedded;
+mod encoder;
 mod encoder_file;
 mod features;
 mod figures;

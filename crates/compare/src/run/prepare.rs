@@ -4,16 +4,15 @@
 use super::{
     config::{Config, UnseenClasses},
     datasets_root,
-    method::{DeepVisitor, MethodName, MethodSettings},
+    method::MethodName,
+    supervision::{Constraints, Supervision},
     told::{self, Told},
 };
 use anyhow::{Context, anyhow};
 use nearfar_core::{
     augment::{Augmenter, Normalization, Recipe},
     data::{DataError, Dataset, Inputs, Shape, catalog, false_labels, split},
-    encoder::{Architecture, Encoder, EncoderConfig},
-    optim::OptimizerConfig,
-    train::{Method, TrainData, view_shapes},
+    encoder::EncoderConfig,
 };
 
 /// Share of the images that become the test part where the data have none.
@@ -68,6 +67,23 @@ impl Given {
     }
 }
 
+/// The settings that the labels given depend on.
+#[derive(PartialEq)]
+struct Asked {
+    labels: f64,
+    label_noise: f64,
+    seed: u64,
+    supervision: Supervision,
+    constraints: Option<Constraints>,
+}
+
+impl Asked {
+    fn by(config: &Config) -> Self {
+        let Config { labels, label_noise, seed, supervision, .. } = *config;
+        Self { labels, label_noise, seed, supervision, constraints: config.constraints.clone() }
+    }
+}
+
 /// Where the images of `seen.train` stood in the data as they came.
 struct Source {
     /// The row of each.
@@ -81,6 +97,16 @@ impl Source {
     fn told(&self, config: &Config, given: &Given, labelled: &Dataset) -> anyhow::Result<Option<Told>> {
         let rows: Vec<usize> = given.items.iter().map(|&item| self.rows[item]).collect();
         Told::new(config, labelled, &rows, self.all)
+    }
+
+    /// The labels that the settings give in the training and the validation part, the training images that have them,
+    /// and what methods are told about those.
+    fn given(&self, config: &Config, seen: &Parts) -> anyhow::Result<(Given, Given, Dataset, Option<Told>)> {
+        let train = Given::new(&seen.train, config, config.seed.wrapping_add(3))?;
+        let validation = Given::new(&seen.validation, config, config.seed.wrapping_add(4))?;
+        let labelled = train.of(&seen.train);
+        let told = self.told(config, &train, &labelled)?;
+        Ok((train, validation, labelled, told))
     }
 }
 
@@ -102,6 +128,8 @@ pub struct Prepared {
     pub labelled: Dataset,
     /// What methods are told about them in place of their labels, if so.
     pub told: Option<Told>,
+    /// What the last four were drawn for.
+    asked: Asked,
     source: Source,
     /// Classes never trained on, if any.
     pub unseen: Option<Parts>,
@@ -111,8 +139,6 @@ pub struct Prepared {
     pub shape: Shape,
     /// The encoder.
     pub encoder: EncoderConfig,
-    /// The one that is trained when the settings name none.
-    default_encoder: EncoderConfig,
     /// Views and normalisation; the seed of views is the run's.
     pub views: [Recipe; 2],
     /// Of the training images.
@@ -167,30 +193,25 @@ impl Prepared {
         let most = if config.images == 0 { usize::MAX } else { config.images };
         let seen_parts = parts(&seen, most)?;
         let rows = chosen(&numbers, &seen, most)?.groups.unwrap_or_default();
-        let given = Given::new(&seen_parts.train, config, seed.wrapping_add(3))?;
-        let given_validation = Given::new(&seen_parts.validation, config, seed.wrapping_add(4))?;
-        let labelled = given.of(&seen_parts.train);
         let source = Source { rows, all: rows_given };
-        let told = source.told(config, &given, &labelled)?;
+        let (given, given_validation, labelled, told) = source.given(config, &seen_parts)?;
         // A small budget is small everywhere: probes elsewhere get no more images than methods train on.
         let unseen_parts = if unseen.len() >= 2 { Some(parts(&unseen, MOST_PROBE_IMAGES.min(most))?) } else { None };
         let shape = seen_parts.train.shape();
         let rows = matches!(seen_parts.train.inputs, Inputs::Rows(_));
-        let default_encoder =
-            EncoderConfig { architecture: if rows { Architecture::Mlp } else { Architecture::Conv4 }, width: 64 };
         let other = if rows { None } else { other_data(&name, shape, seed).context("the other data set")? };
         Ok(Self {
             normalization: Normalization::of(&seen_parts.train.inputs),
             unseen_names: unseen.iter().map(|&c| classes[c].clone()).collect(),
             views: config.views.clone().unwrap_or_else(|| default_views(rows)),
-            encoder: config.encoder.unwrap_or(default_encoder),
-            default_encoder,
+            encoder: config.encoder.suited_to(&seen_parts.train.inputs),
             name,
             classes,
             given,
             given_validation,
             labelled,
             told,
+            asked: Asked::by(config),
             source,
             unseen: unseen_parts,
             seen: seen_parts,
@@ -201,11 +222,12 @@ impl Prepared {
 
     /// Goes over to the labels and the encoder of a row's settings; everything else is the same for all rows of a run.
     pub fn adopt(&mut self, config: &Config) -> anyhow::Result<()> {
-        self.given = Given::new(&self.seen.train, config, config.seed.wrapping_add(3))?;
-        self.given_validation = Given::new(&self.seen.validation, config, config.seed.wrapping_add(4))?;
-        self.labelled = self.given.of(&self.seen.train);
-        self.told = self.source.told(config, &self.given, &self.labelled)?;
-        self.encoder = config.encoder.unwrap_or(self.default_encoder);
+        self.encoder = config.encoder.suited_to(&self.seen.train.inputs);
+        let asked = Asked::by(config);
+        if asked != self.asked {
+            (self.given, self.given_validation, self.labelled, self.told) = self.source.given(config, &self.seen)?;
+            self.asked = asked;
+        }
         Ok(())
     }
 
@@ -220,37 +242,6 @@ impl Prepared {
         let augmenter = Augmenter::new(&self.views, self.normalization.clone(), seed)?;
         augmenter.check(&self.seen.train.inputs)?;
         Ok(augmenter)
-    }
-
-    /// Checks before anything is trained that the encoder can take every view of every method.
-    pub fn check_views(&self, config: &Config, methods: &[MethodName], encoder: &Encoder) -> anyhow::Result<()> {
-        let settings = MethodSettings { classes: self.seen.train.class_names.len(), ..config.method.clone() };
-        let shared = self.augmenter(config.seed)?;
-        for method in methods {
-            for deep in method.base.trained() {
-                let fit = ViewsFit { data: &self.seen.train, shared: &shared, encoder };
-                settings.visit(deep, fit)?.with_context(|| format!("views of {method}"))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Checks the views of one method.
-struct ViewsFit<'a> {
-    data: &'a Dataset,
-    shared: &'a Augmenter,
-    encoder: &'a Encoder,
-}
-
-impl DeepVisitor for ViewsFit<'_> {
-    type Output = anyhow::Result<()>;
-
-    fn visit<M: Method>(self, method: &M, _: &OptimizerConfig) -> anyhow::Result<()> {
-        let augmenter = method.augmenter(self.shared)?;
-        let data = TrainData { dataset: self.data, augmenter: &augmenter };
-        view_shapes(&method.needs(), data, self.encoder)?;
-        Ok(())
     }
 }
 
@@ -305,7 +296,6 @@ fn other_data(name: &str, shape: Shape, seed: u64) -> anyhow::Result<Option<(Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::supervision::{Constraints, Supervision};
     use metric::methods::Weak;
     use nearfar_core::data::catalog::{Options, open};
 
@@ -336,6 +326,27 @@ mod tests {
             let stands = |i: &usize| from.row(*i) == to.row(a) && from.row(i + 1) == to.row(b);
             next = 1 + (next..source.len() - 1).find(stands).expect("pairs come in the order of the file");
             assert_eq!(same, seen[a] == seen[b]);
+        }
+    }
+
+    #[test]
+    fn labels_are_drawn_anew_only_when_others_are_asked_for() {
+        let all = Config { dataset: "iris".into(), batch: 16, ..Config::default() };
+        let mut data = Prepared::new(&all, &[]).unwrap();
+        let place = |data: &Prepared| data.labelled.labels.as_ref().map(|labels| labels.as_ptr());
+        let drawn = place(&data);
+        let mut wide = Config { batch: 8, ..all.clone() };
+        wide.encoder.width = 16;
+        data.adopt(&wide).unwrap();
+        assert_eq!((place(&data), data.encoder.width), (drawn, 16));
+
+        for other in [Config { labels: 0.5, ..all.clone() }, Config { label_noise: 0.3, ..all.clone() }, all] {
+            data.adopt(&other).unwrap();
+            let anew = Prepared::new(&other, &[]).unwrap();
+            assert_eq!(data.labelled, anew.labelled);
+            assert_eq!((&data.given.items, &data.given.labels), (&anew.given.items, &anew.given.labels));
+            assert_eq!(data.given_validation.labels, anew.given_validation.labels);
+            assert_eq!(data.encoder, anew.encoder);
         }
     }
 }

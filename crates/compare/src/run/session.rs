@@ -5,8 +5,8 @@ use super::{
     check,
     config::Config,
     head_to_head::{Cache, Runner},
+    hybrid::Stage,
     jobs::{Job, jobs},
-    passes,
     prepare::Prepared,
     progress::{catch_interrupt, interrupted},
 };
@@ -87,20 +87,13 @@ impl Session {
         let (backend, device) = config.backend.open().map_err(usage)?;
         catch_interrupt();
         let mut data = Prepared::new(&config, &methods).map_err(usage)?;
-        let jobs = jobs(&config, &methods, data.encoder).map_err(usage)?;
-        for job in jobs.iter().filter(|job| job.seed == config.seed) {
-            let (own, method) = (&*job.config, [job.method]);
-            data.adopt(own).map_err(usage)?;
-            data.check_batch(own.batch).map_err(usage)?;
-            let encoder = data.encoder.init(data.shape, 0, &device).map_err(usage)?;
-            data.check_views(own, &method, &encoder).map_err(usage)?;
-            check::fits(own, &data, &method).map_err(usage)?;
-            passes::check(own, &method, data.seen.train.class_names.len()).map_err(usage)?;
-        }
+        let jobs = jobs(&config, &methods).map_err(usage)?;
+        let first = jobs.iter().filter(|job| job.seed == config.seed);
+        check::rows(first.map(|job| (&*job.config, job.method)), &mut data).map_err(usage)?;
         data.adopt(&config).map_err(usage)?;
         let out = match &args.resume {
             Some(dir) => dir.clone(),
-            None => args.out.clone().unwrap_or_else(|| free_folder(&config.dataset)),
+            None => args.out.clone().unwrap_or_else(|| free_folder("", &config.dataset)),
         };
         report::check_writable(&out).map_err(usage)?;
         // Rows and pictures of an older run in the same folder belong to nothing of this one.
@@ -168,15 +161,14 @@ impl Session {
     }
 }
 
-/// `runs/DATASET-N` with the first free N.
-fn free_folder(dataset: &str) -> PathBuf {
+/// `runs/PREFIXDATASET-N` with the first free N.
+pub(super) fn free_folder(prefix: &str, dataset: &str) -> PathBuf {
     let stem = Path::new(dataset).file_stem().map_or_else(|| "run".into(), |s| s.to_string_lossy().into_owned());
-    (1..).map(|n| PathBuf::from(format!("runs/{stem}-{n}"))).find(|p| !p.exists()).expect("numbers do not end")
+    (1..).map(|n| PathBuf::from(format!("runs/{prefix}{stem}-{n}"))).find(|p| !p.exists()).expect("numbers do not end")
 }
 
 fn describe(report: &mut Report, config: &Config, data: &Prepared, backend: &str, device: &Device) {
-    let steps_per_epoch = data.seen.train.len() / config.batch;
-    let steps = steps_per_epoch * config.epochs;
+    let Stage { images, epochs } = Stage::whole(config, data.seen.train.len());
     report.command = std::env::args().skip(1).fold("compare".to_owned(), |all, arg| all + " " + &arg);
     report.backend = backend.to_owned();
     report.device = format!("{device:?}");
@@ -191,7 +183,7 @@ fn describe(report: &mut Report, config: &Config, data: &Prepared, backend: &str
         test: data.seen.test.len(),
         unseen_class_names: data.unseen_names.clone(),
     };
-    report.budget = Budget { epochs: config.epochs, steps, images_seen: steps * config.batch, batch: config.batch };
+    report.budget = Budget { epochs, steps: images / config.batch, images_seen: images, batch: config.batch };
     if let Ok(serde_json::Value::Object(settings)) = serde_json::to_value(config) {
         report.settings = settings;
     }

@@ -176,15 +176,36 @@ pub fn visit<V: DeepVisitor>(config: &Config, data: &Prepared, deep: Deep, visit
     }
 }
 
-/// Learns a Mahalanobis metric on features `rows` of the images that the learner may see, from what it is told.
-pub fn fit(config: &Config, data: &Prepared, metric: Linear, rows: &Matrix) -> anyhow::Result<Fitted> {
+/// Learns a Mahalanobis metric on features `rows` of the images that the learner may see, from what it is told. Whatever the
+/// learner draws, it draws anew for every `seed` of a row: a repetition that draws the same again would show no spread.
+pub fn fit(config: &Config, data: &Prepared, metric: Linear, rows: &Matrix, seed: u64) -> anyhow::Result<Fitted> {
+    let settings = seeded(&config.method, seed.wrapping_sub(config.seed));
     match &data.told {
-        Some(told) if metric != Linear::Covariance => told.fit(&config.method, metric, rows),
+        Some(told) if metric != Linear::Covariance => told.fit(&settings, metric, rows),
         _ => {
             let labels = seen_by(data, metric).labels_for("a Mahalanobis learner")?;
-            Ok(config.method.learner(metric).fit(rows, labels)?)
+            Ok(settings.learner(metric).fit(rows, labels)?)
         }
     }
+}
+
+/// Whether a learner draws: pairs, quadruplets, triplets or chunks from the classes, or some of the rows.
+pub fn draws(settings: &MethodSettings, metric: Linear) -> bool {
+    match metric {
+        Linear::Itml | Linear::Mmc | Linear::Sdml | Linear::Lsml | Linear::Scml | Linear::Rca => true,
+        Linear::Nca => settings.nca.max_rows.is_some(),
+        Linear::Mahalanobis | Linear::Lmnn | Linear::Lfda | Linear::Mlkr | Linear::Covariance => false,
+    }
+}
+
+/// The settings with the seeds of all learners that draw moved by `by`.
+fn seeded(settings: &MethodSettings, by: u64) -> MethodSettings {
+    let mut own = settings.clone();
+    let MethodSettings { itml, mmc, sdml, lsml, scml, rca, nca, .. } = &mut own;
+    let seeds =
+        [&mut itml.seed, &mut mmc.seed, &mut sdml.seed, &mut lsml.seed, &mut scml.seed, &mut rca.seed, &mut nca.seed];
+    seeds.into_iter().for_each(|seed| *seed = seed.wrapping_add(by));
+    own
 }
 
 /// The images that a Mahalanobis learner may see: all of them where it uses no labels.
@@ -199,6 +220,15 @@ mod tests {
     fn check(supervision: Supervision, constraints: Option<Constraints>, methods: &str) -> Result<(), String> {
         let config = Config { supervision, constraints, ..Config::default() };
         validate(&config, &MethodName::parse_list(methods).unwrap()).map_err(|e| format!("{e:#}"))
+    }
+
+    #[test]
+    fn learners_that_draw_have_seeds() {
+        let settings = MethodSettings::default();
+        let moved = seeded(&settings, 5);
+        assert_eq!((settings.itml.seed, moved.itml.seed, moved.scml.seed, moved.rca.seed), (0, 5, 5, 5));
+        assert_eq!(seeded(&moved, 0), moved);
+        assert!(draws(&settings, Linear::Itml) && !draws(&settings, Linear::Lmnn) && !draws(&settings, Linear::Nca));
     }
 
     #[test]

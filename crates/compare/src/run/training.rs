@@ -8,9 +8,9 @@ use super::{
     hybrid::{Combination, Hybrid, Stage},
     jobs::Job,
     joint::Joint,
-    method::{Deep, DeepVisitor, MethodSettings},
+    method::{Deep, DeepVisitor},
     monitor::{Monitor, Watched},
-    passes,
+    passes::passes,
     progress::Bar,
     supervision,
 };
@@ -19,9 +19,10 @@ use anyhow::{Context, anyhow};
 use metric::mahalanobis::Mahalanobis;
 use nearfar_core::{
     augment::Augmenter,
+    data::Dataset,
     encoder::Encoder,
     optim::OptimizerConfig,
-    train::{Method, TrainConfig, TrainData, Trained, Warning, train},
+    train::{Method, Needs, Order, TrainConfig, TrainData, Trained, Warning, train},
 };
 use std::{
     collections::BTreeMap,
@@ -92,18 +93,9 @@ impl Runner<'_> {
         Ok(self.data.encoder.init(self.data.shape, seed, &self.device)?)
     }
 
-    /// The methods' settings, with what comes from the data.
-    fn settings(&self) -> MethodSettings {
-        let classes = self.data.seen.train.class_names.len();
-        let mut settings = MethodSettings { classes, ..self.config.method.clone() };
-        settings.supervised.settings.classes = classes;
-        settings
-    }
-
     /// What every method may spend.
     fn budget(&self) -> Stage {
-        let Config { batch, epochs, .. } = *self.config;
-        Stage { images: self.data.seen.train.len() / batch * batch * epochs, epochs }
+        Stage::whole(self.config, self.data.seen.train.len())
     }
 
     /// One method.
@@ -123,7 +115,8 @@ impl Runner<'_> {
 
     /// Two methods on one encoder, with the budget of one.
     pub fn hybrid(&self, hybrid: Hybrid, job: &Job, augmenter: &Augmenter) -> anyhow::Result<Learnt> {
-        let (settings, ways) = (self.settings(), self.config.hybrid);
+        let settings = self.config.method.for_classes(self.data.seen.train.class_names.len());
+        let ways = self.config.hybrid;
         let name = hybrid.to_string();
         let run = |part: &str, labels: bool, stage: Stage, encoder: Encoder| TrainingRun {
             runner: self,
@@ -177,20 +170,11 @@ impl DeepVisitor for TrainingRun<'_> {
 
     fn visit<M: Method>(self, method: &M, optimizer: &OptimizerConfig) -> Self::Output {
         let Runner { config, data, device, out } = self.runner;
-        // Every method sees as many images; one with few labels sees those more often.
         let dataset = if self.labels { &data.labelled } else { &data.seen.train };
         let needs = method.needs();
-        let (order, batch) = check::order(&needs, dataset, config.batch, self.seed)?;
-        let steps = (self.stage.images / batch).max(1);
-        let train_config = TrainConfig {
-            batch,
-            passes: passes::passes(config)?,
-            steps,
-            steps_per_epoch: steps.div_ceil(self.stage.epochs),
-            seed: self.seed,
-            optimizer: optimizer.clone(),
-            checkpoints: Some(out.join("checkpoints").join(&self.folder)),
-        };
+        let (course, order) = course(config, &needs, dataset, self.stage, self.seed, optimizer)?;
+        let checkpoints = Some(out.join("checkpoints").join(&self.folder));
+        let course = TrainConfig { checkpoints, ..course };
         let width = data.encoder.features();
         let watched = Watched {
             train: dataset,
@@ -199,17 +183,41 @@ impl DeepVisitor for TrainingRun<'_> {
             features: width,
             device,
         };
-        let mut bar = Bar::new(self.name, steps, Monitor::new(&config.monitor, watched)?);
+        let mut bar = Bar::new(self.name, course.steps, Monitor::new(&config.monitor, watched)?);
         let augmenter = method.augmenter(self.augmenter)?;
         let train_data = TrainData { dataset, augmenter: &augmenter };
-        let trained = train(method, self.encoder, width, train_data, &train_config, device, &mut bar)?;
+        let trained = train(method, self.encoder, width, train_data, &course, device, &mut bar)?;
         let (monitors, notes) = bar.finish().map(Monitor::finish).unwrap_or_default();
         let features = features_of(method, &trained.model, width)?;
-        let mut learnt = Learnt::trained(features, trained, batch);
+        let mut learnt = Learnt::trained(features, trained, course.batch);
         learnt.notes.extend(notes);
         learnt.notes.extend(check::visits(&needs, &order, dataset, learnt.cost.steps));
         Ok(Learnt { monitors, ..learnt })
     }
+}
+
+/// How a method with these needs trains on `dataset`, and the order of its batches. Whatever a batch holds, every method
+/// sees as many images; one with few labels sees those more often.
+pub fn course(
+    config: &Config,
+    needs: &Needs,
+    dataset: &Dataset,
+    stage: Stage,
+    seed: u64,
+    optimizer: &OptimizerConfig,
+) -> anyhow::Result<(TrainConfig, Order)> {
+    let (order, batch) = check::order(needs, dataset, config.batch, seed)?;
+    let steps = (stage.images / batch).max(1);
+    let course = TrainConfig {
+        batch,
+        passes: passes(config)?,
+        steps,
+        steps_per_epoch: steps.div_ceil(stage.epochs),
+        seed,
+        optimizer: optimizer.clone(),
+        checkpoints: None,
+    };
+    Ok((course, order))
 }
 
 /// The features of a trained method, of which its encoder makes `width`: under the distance that it learnt, if any.

@@ -1,6 +1,6 @@
 //! Data sets by name or path.
 
-use super::{DataError, Dataset, Inputs, Shape, Source, bytes, cifar, csv, folder, idx};
+use super::{DataError, Dataset, Inputs, Shape, Source, archive::Archive, bytes, cifar, csv, folder, idx, tree::Tree};
 use crate::backend::did_you_mean;
 use std::path::Path;
 
@@ -83,8 +83,8 @@ fn find(name: &str) -> Option<&'static Entry> {
 }
 
 /// Opens a data set that ships, from the folder `root`, or one at a path: a folder of IDX files, of CIFAR batches or
-/// of class folders with images, or a CSV file. A name that ships goes before a path of the same name, which `./NAME`
-/// gives; upper case and `-` for `_` make no difference in names.
+/// of class folders with images, a zip or tar of the last, or a CSV file. A name that ships goes before a path of the
+/// same name, which `./NAME` gives; upper case and `-` for `_` make no difference in names.
 ///
 /// The parts are those that the source has; [`complete`](super::split::complete) makes the others.
 ///
@@ -100,6 +100,10 @@ pub fn open(name_or_path: &str, root: &Path, options: &Options) -> Result<Source
     let path = Path::new(name_or_path);
     if path.is_dir() {
         open_folder(path, options)
+    } else if path.is_file()
+        && let Some(archive) = Archive::open(path)?
+    {
+        folder::open(&Tree::Archive(archive), &stem(path), options.shape)
     } else if path.is_file() {
         only_train(open_table(path, &stem(path), options)?)
     } else {
@@ -120,7 +124,7 @@ fn open_folder(path: &Path, options: &Options) -> Result<Source, DataError> {
     } else if cifar::is_here(path) {
         cifar::open(path, &name)
     } else {
-        folder::open(path, &name, options.shape)
+        folder::open(&Tree::Disk(path.to_owned()), &name, options.shape)
     }
 }
 
@@ -128,11 +132,12 @@ fn open_table(path: &Path, name: &str, options: &Options) -> Result<Dataset, Dat
     csv::open(path, name, options.label_column.as_deref(), options.group_column.as_deref())
 }
 
-/// The file's name without `.csv` and `.gz`.
+/// The file's name without the endings of tables and archives.
 fn stem(path: &Path) -> String {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let plain = name.strip_suffix(".gz").unwrap_or(&name);
-    plain.strip_suffix(".csv").unwrap_or(plain).to_owned()
+    let bare = [".csv", ".zip", ".tar", ".tgz"].iter().find_map(|ending| plain.strip_suffix(ending));
+    bare.unwrap_or(plain).to_owned()
 }
 
 fn only_train(train: Dataset) -> Result<Source, DataError> {

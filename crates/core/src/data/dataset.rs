@@ -80,7 +80,7 @@ pub struct Dataset {
     pub labels: Option<Vec<usize>>,
     /// Names of the classes.
     pub class_names: Vec<String>,
-    /// Camera, session or the like of each item, numbered from 0.
+    /// Camera, session, super class or the like of each item, numbered from 0.
     pub groups: Option<Vec<usize>>,
 }
 

@@ -1,6 +1,6 @@
 //! Image files as planes of bytes.
 
-use super::{DataError, Shape, bytes::read, resize};
+use super::{DataError, Shape, resize};
 use fast_image_resize::Resizer;
 use image::ImageReader;
 use std::{io::Cursor, path::Path};
@@ -30,10 +30,9 @@ fn failed(path: &Path, reason: impl ToString) -> DataError {
     DataError::Image { path: path.to_owned(), reason: reason.to_string() }
 }
 
-/// Height and width of an image, from its header.
-pub(super) fn size(path: &Path) -> Result<(usize, usize), DataError> {
-    let bytes = read(path)?;
-    let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(|e| failed(path, e))?;
+/// Height and width of an image, from its header. The path is for errors only, here and below.
+pub(super) fn size(path: &Path, bytes: &[u8]) -> Result<(usize, usize), DataError> {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| failed(path, e))?;
     let (width, height) = reader.into_dimensions().map_err(|e| failed(path, e))?;
     Ok((height as usize, width as usize))
 }
@@ -41,25 +40,30 @@ pub(super) fn size(path: &Path) -> Result<(usize, usize), DataError> {
 /// Decodes an image at the size `height` x `width`. The format is known by the file's bytes, not by its name.
 pub(super) fn decode(
     path: &Path,
+    bytes: &[u8],
     (height, width): (usize, usize),
     resizer: &mut Resizer,
 ) -> Result<Decoded, DataError> {
-    let whole = decode_whole(path)?;
+    let whole = decode_whole(path, bytes)?;
     let to = Shape { height, width, ..whole.shape };
     whole.resized(to, resizer).map_err(|e| failed(path, e))
 }
 
 /// Decodes an image in the shape `to`, and says whether it had another.
-pub(super) fn decode_as(path: &Path, to: Shape, resizer: &mut Resizer) -> Result<(Decoded, bool), DataError> {
-    let whole = decode_whole(path)?;
+pub(super) fn decode_as(
+    path: &Path,
+    bytes: &[u8],
+    to: Shape,
+    resizer: &mut Resizer,
+) -> Result<(Decoded, bool), DataError> {
+    let whole = decode_whole(path, bytes)?;
     let changes = whole.shape != to;
     Ok((whole.resized(to, resizer).map_err(|e| failed(path, e))?, changes))
 }
 
-fn decode_whole(path: &Path) -> Result<Decoded, DataError> {
-    let bytes = read(path)?;
-    let image = image::load_from_memory(&bytes).map_err(|e| failed(path, e))?;
-    if bytes.starts_with(&[0xff, 0xd8]) && is_cut_jpeg(&bytes) {
+fn decode_whole(path: &Path, bytes: &[u8]) -> Result<Decoded, DataError> {
+    let image = image::load_from_memory(bytes).map_err(|e| failed(path, e))?;
+    if bytes.starts_with(&[0xff, 0xd8]) && is_cut_jpeg(bytes) {
         return Err(failed(path, "the file is cut short"));
     }
     let (height, width) = (image.height() as usize, image.width() as usize);
@@ -95,9 +99,12 @@ mod tests {
     use super::*;
     use std::{fs, path::PathBuf};
 
+    fn decoded_at(path: &Path, size: (usize, usize)) -> Result<Decoded, DataError> {
+        decode(path, &fs::read(path).unwrap(), size, &mut Resizer::new())
+    }
+
     fn decoded(path: &Path) -> Result<Decoded, DataError> {
-        let size = size(path)?;
-        decode(path, size, &mut Resizer::new())
+        decoded_at(path, size(path, &fs::read(path).unwrap())?)
     }
 
     fn gradient(dir: &Path, name: &str) -> PathBuf {
@@ -126,7 +133,7 @@ mod tests {
         let renamed = dir.path().join("without-ending");
         fs::rename(&path, &renamed).unwrap();
         assert_eq!(decoded(&renamed).unwrap().pixels, image.pixels);
-        let small = decode(&renamed, (1, 1), &mut Resizer::new()).unwrap();
+        let small = decoded_at(&renamed, (1, 1)).unwrap();
         assert_eq!((small.shape.channels, small.pixels.len()), (1, 1));
     }
 
@@ -138,7 +145,7 @@ mod tests {
             let bytes = fs::read(&path).unwrap();
             for keep in [bytes.len() - 3, bytes.len() / 2, 1, 0] {
                 fs::write(&path, &bytes[..keep]).unwrap();
-                let error = decode(&path, (24, 32), &mut Resizer::new());
+                let error = decoded_at(&path, (24, 32));
                 // The last bytes of a PNG are a checksum of an empty chunk: all pixels are there without them.
                 if (name, keep) != ("a.png", bytes.len() - 3) {
                     let message = error.unwrap_err().to_string();
@@ -153,9 +160,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notes.png");
         fs::write(&path, "no image").unwrap();
-        for message in [decoded(&path).unwrap_err().to_string(), size(&path).unwrap_err().to_string()] {
+        for error in [decoded(&path).unwrap_err(), decoded_at(&path, (1, 1)).unwrap_err()] {
+            let message = error.to_string();
             assert!(message.contains("cannot decode the image") && message.contains("notes.png"), "{message}");
         }
-        assert!(matches!(decoded(&dir.path().join("none.png")), Err(DataError::Missing { .. })));
     }
 }

@@ -1,3 +1,4 @@
+use super::ArchiveError;
 use crate::matrix::MatrixShapeError;
 use std::{io, path::PathBuf};
 use thiserror::Error;
@@ -7,7 +8,10 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum DataError {
     /// Neither the name of a data set that ships nor a path.
-    #[error("no data set or path `{name}`{hint}; known names: {known}, or give the path of a folder or a CSV file")]
+    #[error(
+        "no data set or path `{name}`{hint}; known names: {known}, or give the path of a folder, of a zip or \
+         tar of one, or of a CSV file"
+    )]
     Unknown {
         /// What was asked for.
         name: String,
@@ -263,7 +267,8 @@ pub enum DataError {
     /// Groups are needed and there are none.
     #[error(
         "the data set `{name}` has no groups (cameras, sessions, super classes), but the sampling `{needed_by}` needs \
-         them: name the column of a CSV file that holds them (--group-column), or take another sampling"
+         them: name the column of a CSV file that holds them (--group-column), lay class folders into folders of their \
+         super classes, or take another sampling"
     )]
     NoGroups {
         /// The data set.
@@ -355,6 +360,9 @@ pub enum DataError {
         /// Why not.
         reason: String,
     },
+    /// An archive cannot be read as a folder.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// Values and shape of a matrix do not fit.
     #[error(transparent)]
     Shape(#[from] MatrixShapeError),

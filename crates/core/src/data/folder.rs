@@ -1,12 +1,15 @@
-//! Image folders: a class a folder, or folders `train`, `val`, `test` of such.
+//! Image folders, on disk or in an archive: a class a folder, or folders `train`, `val`, `test` of such.
 
 use super::{
     DataError, Dataset, Inputs, Shape, Source,
     decode::{self, Decoded},
+    tree::Tree,
 };
 use fast_image_resize::Resizer;
-use rayon::prelude::*;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// File name endings, in lower case, that tell images from other files beside folders.
 pub const IMAGE_EXTENSIONS: [&str; 7] = ["png", "jpg", "jpeg", "pgm", "ppm", "pbm", "pnm"];
@@ -18,25 +21,6 @@ const LARGEST_SIDE: usize = 64;
 const TRAIN: &[&str] = &["train"];
 const VALIDATION: &[&str] = &["val", "valid", "validation"];
 const TEST: &[&str] = &["test"];
-
-/// Visible entries of a folder in the order of their names.
-pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let read = |source| DataError::Read { path: dir.to_owned(), source };
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(read)? {
-        let entry = entry.map_err(read)?;
-        if !entry.file_name().to_string_lossy().starts_with('.') {
-            paths.push(entry.path());
-        }
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-/// Folders, then files.
-fn folders_and_files(dir: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DataError> {
-    Ok(entries(dir)?.into_iter().partition(|p| p.is_dir()))
-}
 
 fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
@@ -63,21 +47,22 @@ struct Parts {
 }
 
 impl Parts {
-    fn find(dir: &Path) -> Result<Self, DataError> {
-        let (folders, files) = folders_and_files(dir)?;
+    fn find(tree: &Tree) -> Result<Self, DataError> {
+        let dir = tree.root();
+        let (folders, files) = tree.folders_and_files(&dir)?;
         let is_part =
             |p: &PathBuf| [TRAIN, VALIDATION, TEST].iter().any(|names| names.contains(&file_name(p).as_str()));
-        let undivided = Self { train: dir.to_owned(), validation: None, test: None };
-        let Some(first) = folders.iter().find(|p| is_part(p)) else { return Ok(undivided) };
+        let undivided = || Self { train: dir.clone(), validation: None, test: None };
+        let Some(first) = folders.iter().find(|p| is_part(p)) else { return Ok(undivided()) };
         if let Some(stray) = folders.iter().find(|p| !is_part(p)) {
             // A class may be called `train`; but a folder of folders is a part.
-            if folders_and_files(first)?.0.is_empty() {
-                return Ok(undivided);
+            if tree.folders_and_files(first)?.0.is_empty() {
+                return Ok(undivided());
             }
             let (part, stray) = (file_name(first), file_name(stray));
-            return Err(DataError::StrayFolder { path: dir.to_owned(), part, stray });
+            return Err(DataError::StrayFolder { path: dir, part, stray });
         }
-        check_not_mixed(dir, &files)?;
+        check_not_mixed(&dir, &files)?;
         let part = |names: &[&str]| -> Result<Option<PathBuf>, DataError> {
             let mut found = folders.iter().filter(|p| names.contains(&file_name(p).as_str()));
             match (found.next(), found.next()) {
@@ -88,7 +73,7 @@ impl Parts {
                 (found, _) => Ok(found.cloned()),
             }
         };
-        let no_train = || DataError::NoTrain { path: dir.to_owned(), part: file_name(first) };
+        let no_train = || DataError::NoTrain { path: dir.clone(), part: file_name(first) };
         Ok(Self { train: part(TRAIN)?.ok_or_else(no_train)?, validation: part(VALIDATION)?, test: part(TEST)? })
     }
 }
@@ -101,8 +86,8 @@ struct Listing {
 }
 
 impl Listing {
-    fn new(dir: &Path) -> Result<Self, DataError> {
-        let (folders, files) = folders_and_files(dir)?;
+    fn new(tree: &Tree, dir: &Path) -> Result<Self, DataError> {
+        let (folders, files) = tree.folders_and_files(dir)?;
         if folders.is_empty() {
             if !files.iter().any(|file| is_named_as_image(file)) {
                 return Err(DataError::NoImages { path: dir.to_owned() });
@@ -112,14 +97,14 @@ impl Listing {
         check_not_mixed(dir, &files)?;
         let mut listing = Self { files: Vec::new(), labels: Some(Vec::new()), class_names: Vec::new() };
         for folder in folders {
-            listing.add_classes(&folder, &file_name(&folder))?;
+            listing.add_classes(tree, &folder, &file_name(&folder))?;
         }
         Ok(listing)
     }
 
     /// Adds the class `class` that `dir` holds the images of, or the classes of the folders in it.
-    fn add_classes(&mut self, dir: &Path, class: &str) -> Result<(), DataError> {
-        let (folders, files) = folders_and_files(dir)?;
+    fn add_classes(&mut self, tree: &Tree, dir: &Path, class: &str) -> Result<(), DataError> {
+        let (folders, files) = tree.folders_and_files(dir)?;
         if folders.is_empty() {
             if files.is_empty() {
                 return Err(DataError::EmptyClass { path: dir.to_owned() });
@@ -131,7 +116,21 @@ impl Listing {
             return Ok(());
         }
         check_not_mixed(dir, &files)?;
-        folders.iter().try_for_each(|folder| self.add_classes(folder, &format!("{class}/{}", file_name(folder))))
+        let name = |folder: &Path| format!("{class}/{}", file_name(folder));
+        folders.iter().try_for_each(|folder| self.add_classes(tree, folder, &name(folder)))
+    }
+
+    /// Group of each file: the folder that its class folder lies in. None where all lie in one.
+    fn groups(&self) -> Option<Vec<usize>> {
+        let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut groups = Vec::with_capacity(self.class_names.len());
+        for class in &self.class_names {
+            let above = class.rsplit_once('/').map_or("", |(above, _)| above);
+            let next = numbers.len();
+            groups.push(*numbers.entry(above).or_insert(next));
+        }
+        let of_files = self.labels.as_ref()?.iter().map(|&label| groups[label]).collect();
+        (numbers.len() > 1).then_some(of_files)
     }
 
     /// An error if both parts have classes, but not the same.
@@ -150,30 +149,32 @@ impl Listing {
 
 /// Reads a folder of images.
 ///
-/// A class is a folder that holds images, named by its path below `dir`; its visible files must all be images. With
-/// folders `train` and, perhaps, `val` (or `valid`, `validation`) and `test` and no others, these are the parts. Images
-/// directly in the folder of a part make an unlabelled set. All images get one shape: the one asked for, or the first
-/// training image's size, scaled so that its longer side is at most 64, with 1 channel if all files are grey, else 3.
-pub(super) fn open(dir: &Path, name: &str, shape: Option<Shape>) -> Result<Source, DataError> {
-    let parts = Parts::find(dir)?;
-    let train = Listing::new(&parts.train)?;
+/// A class is a folder that holds images, named by its path below the folder of its part; its visible files must all be
+/// images. Classes that lie in different folders of the part (alphabets of characters, say) have these as their groups.
+/// With folders `train` and, perhaps, `val` (or `valid`, `validation`) and `test` and no others, these are the parts.
+/// Images directly in the folder of a part make an unlabelled set. All images get one shape: the one asked for, or that
+/// of the first training image, scaled so that its longer side is at most 64, with 1 channel if all are grey, else 3.
+pub(super) fn open(tree: &Tree, name: &str, shape: Option<Shape>) -> Result<Source, DataError> {
+    let parts = Parts::find(tree)?;
+    let train = Listing::new(tree, &parts.train)?;
     if let [class] = train.class_names.as_slice() {
         return Err(DataError::OneClass { path: parts.train, class: class.clone() });
     }
     let other = |dir: Option<&PathBuf>| -> Result<Option<Listing>, DataError> {
         let Some(dir) = dir else { return Ok(None) };
-        let listing = Listing::new(dir)?;
+        let listing = Listing::new(tree, dir)?;
         listing.check_classes(dir, &train)?;
         Ok(Some(listing))
     };
     let (validation, test) = (other(parts.validation.as_ref())?, other(parts.test.as_ref())?);
     let size = match shape {
         Some(shape) => (shape.height, shape.width),
-        None => capped(decode::size(&train.files[0])?),
+        None => capped(decode::size(&train.files[0], &tree.read(&train.files[0])?)?),
     };
     let listings = [Some(&train), validation.as_ref(), test.as_ref()];
-    let files: Vec<&PathBuf> = listings.iter().flatten().flat_map(|listing| &listing.files).collect();
-    let decoded = decode_all(&files, size)?;
+    let files: Vec<&Path> =
+        listings.iter().flatten().flat_map(|listing| &listing.files).map(PathBuf::as_path).collect();
+    let decoded = tree.map(&files, |path, bytes, resizer| decode::decode(path, bytes, size, resizer))?;
     let most = decoded.iter().map(|image| image.shape.channels).max().unwrap_or(1);
     let shape = Shape { channels: shape.map_or(most, |s| s.channels), height: size.0, width: size.1 };
     let mut decoded = decoded.into_iter();
@@ -187,11 +188,11 @@ pub(super) fn open(dir: &Path, name: &str, shape: Option<Shape>) -> Result<Sourc
 
 /// Every image of a folder in the order of [`open`], part after part, with its class where it has one. One class will
 /// do.
-pub(super) fn files(dir: &Path) -> Result<Vec<(PathBuf, Option<String>)>, DataError> {
-    let parts = Parts::find(dir)?;
+pub(super) fn files(tree: &Tree) -> Result<Vec<(PathBuf, Option<String>)>, DataError> {
+    let parts = Parts::find(tree)?;
     let mut files = Vec::new();
     for part in [Some(parts.train), parts.validation, parts.test].into_iter().flatten() {
-        let Listing { files: found, labels, class_names } = Listing::new(&part)?;
+        let Listing { files: found, labels, class_names } = Listing::new(tree, &part)?;
         let class = |i: usize| labels.as_ref().map(|labels| class_names[labels[i]].clone());
         files.extend(found.into_iter().enumerate().map(|(i, file)| (file, class(i))));
     }
@@ -207,13 +208,6 @@ fn capped((height, width): (usize, usize)) -> (usize, usize) {
     (scaled(height), scaled(width))
 }
 
-/// All images in the order of `files`; if some cannot be decoded, the error is that of the first.
-fn decode_all(files: &[&PathBuf], size: (usize, usize)) -> Result<Vec<Decoded>, DataError> {
-    let decoded: Vec<Result<Decoded, DataError>> =
-        files.par_iter().map_init(Resizer::new, |resizer, path| decode::decode(path, size, resizer)).collect();
-    decoded.into_iter().collect()
-}
-
 fn assemble(
     listing: Listing,
     name: &str,
@@ -226,12 +220,13 @@ fn assemble(
         let image = image.resized(shape, &mut resizer);
         pixels.extend(image.map_err(|reason| DataError::Resize { name: name.to_owned(), reason })?.pixels);
     }
+    let groups = listing.groups();
     Ok(Dataset {
         name: name.to_owned(),
         inputs: Inputs::Images { pixels, channels: shape.channels, height: shape.height, width: shape.width },
         labels: listing.labels,
         class_names: listing.class_names,
-        groups: None,
+        groups,
     })
 }
 
@@ -239,6 +234,10 @@ fn assemble(
 mod tests {
     use super::*;
     use std::fs;
+
+    fn open(dir: &Path, name: &str, shape: Option<Shape>) -> Result<Source, DataError> {
+        super::open(&Tree::Disk(dir.to_owned()), name, shape)
+    }
 
     fn save(dir: &Path, name: &str, (width, height): (u32, u32), colour: bool) {
         let path = dir.join(name);
@@ -297,6 +296,10 @@ mod tests {
         let data = open(dir.path(), "t", None).unwrap().train;
         assert_eq!(data.class_names, ["greek/alpha", "greek/beta", "latin"]);
         assert_eq!(data.class_counts().unwrap(), [1, 2, 1]);
+        // The folder that a class folder lies in is its super class: `greek`, and the data's own for `latin`.
+        assert_eq!(data.groups.as_deref(), Some(&[0, 0, 0, 1][..]));
+        fs::remove_dir_all(dir.path().join("latin")).unwrap();
+        assert_eq!(open(dir.path(), "t", None).unwrap().train.groups, None);
         save(dir.path(), "greek/3.png", (4, 4), false);
         assert!(error(dir.path()).contains("holds the image `3.png` beside class folders"));
     }

@@ -1,6 +1,6 @@
 //! The IDX files of MNIST and its kin, plain or gzip.
 
-use super::{DataError, Dataset, Inputs, Source, bytes::read_unpacked, folder::entries};
+use super::{DataError, Dataset, Inputs, Source, bytes::read_unpacked, tree::entries};
 use std::path::{Path, PathBuf};
 
 const IMAGES: u32 = 0x0000_0803;

@@ -1,10 +1,10 @@
 //! Items for an encoder that was trained before: whatever the catalog opens, and also single images, folders of one
 //! class and tables without labels. Each item keeps a name that says where it came from.
 
-use super::{DataError, Dataset, Inputs, Shape, Source, catalog, cifar, csv, decode, folder, idx};
+use super::{
+    DataError, Dataset, Inputs, Shape, Source, archive::Archive, catalog, cifar, csv, decode, folder, idx, tree::Tree,
+};
 use crate::matrix::Matrix;
-use fast_image_resize::Resizer;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
@@ -96,9 +96,14 @@ impl Items {
         let path = Path::new(name_or_path);
         let ships = catalog::describe(name_or_path).is_some();
         if !ships && path.is_file() && folder::is_named_as_image(path) {
-            gathered.files(&[(path.to_owned(), None)])?;
+            gathered.files(&Tree::Disk(path.to_owned()), &[(path.to_owned(), None)])?;
         } else if !ships && path.is_dir() && !idx::is_here(path)? && !cifar::is_here(path) {
-            gathered.files(&folder::files(path)?)?;
+            gathered.folder(&Tree::Disk(path.to_owned()))?;
+        } else if !ships
+            && path.is_file()
+            && let Some(archive) = Archive::open(path)?
+        {
+            gathered.folder(&Tree::Archive(archive))?;
         } else if !ships && path.is_file() {
             let ItemKind::Rows { columns } = kind else { return Err(gathered.unfit("a table of rows".to_owned())) };
             let table = csv::open_rows(path, name_or_path, label_column, columns)?;
@@ -139,16 +144,18 @@ impl<'a> Gathered<'a> {
         DataError::Unfit { name: self.name.to_owned(), expected: self.kind.to_string(), found }
     }
 
+    /// Adds a folder of images.
+    fn folder(&mut self, tree: &Tree) -> Result<(), DataError> {
+        self.files(tree, &folder::files(tree)?)
+    }
+
     /// Adds image files, each with its class.
-    fn files(&mut self, files: &[(PathBuf, Option<String>)]) -> Result<(), DataError> {
+    fn files(&mut self, tree: &Tree, files: &[(PathBuf, Option<String>)]) -> Result<(), DataError> {
         let ItemKind::Images { .. } = self.kind else { return Err(self.unfit("images".to_owned())) };
         let to = self.kind.shape();
-        let decoded: Vec<Result<(decode::Decoded, bool), DataError>> = files
-            .par_iter()
-            .map_init(Resizer::new, |resizer, (path, _)| decode::decode_as(path, to, resizer))
-            .collect();
-        for ((path, class), decoded) in files.iter().zip(decoded) {
-            let (image, changed) = decoded?;
+        let paths: Vec<&Path> = files.iter().map(|(path, _)| path.as_path()).collect();
+        let decoded = tree.map(&paths, |path, bytes, resizer| decode::decode_as(path, bytes, to, resizer))?;
+        for ((path, class), (image, changed)) in files.iter().zip(decoded) {
             self.pixels.extend(image.pixels);
             self.resized += usize::from(changed);
             self.names.push(path.display().to_string());

@@ -1,10 +1,12 @@
 //! Labelled data in memory, readers, splits and samplers.
 //!
 //! A [`Source`] comes from [`catalog::open`], by the name of a set that ships or by a path: IDX files, CIFAR batches,
-//! image folders, CSV tables. [`split`] divides it; [`Shuffled`], [`MPerClass`], [`Hierarchical`], [`CrossGroups`] and
-//! [`FixedTuples`] put its items into batches, and a [`SamplerReport`] says what they visit. [`Items`] are whatever an
-//! encoder that was trained before shall see. Nothing here writes or prints, and every draw is fixed by its seed.
+//! image folders, also in a zip or tar, CSV tables. [`split`] divides it; [`Shuffled`], [`MPerClass`],
+//! [`Hierarchical`], [`CrossGroups`] and [`FixedTuples`] put its items into batches, and a [`SamplerReport`] says what
+//! they visit. [`Items`] are whatever an encoder that was trained before shall see. Nothing here writes or prints, and
+//! every draw is fixed by its seed.
 
+mod archive;
 mod bytes;
 pub mod catalog;
 mod cifar;
@@ -25,7 +27,9 @@ mod resize;
 mod sampler;
 mod sampler_report;
 pub mod split;
+mod tree;
 
+pub use archive::ArchiveError;
 pub use columns::named_columns;
 pub use cross_groups::CrossGroups;
 pub use dataset::{Dataset, Inputs, Shape};

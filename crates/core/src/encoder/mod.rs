@@ -76,6 +76,18 @@ impl Architecture {
         Err(EncoderError::TooSmall { architecture: self, halvings: self.halvings(), needed, height, width })
     }
 
+    /// Checks that an encoder built for inputs of `inputs` numbers takes items of `shape`: convolutional encoders take
+    /// every size from [`Architecture::smallest`] on, the perceptron one alone.
+    ///
+    /// # Errors
+    /// [`EncoderError::TooSmall`] or [`EncoderError::Inputs`].
+    pub fn takes(self, inputs: usize, shape: Shape) -> Result<(), EncoderError> {
+        match self {
+            Self::Mlp if inputs != shape.size() => Err(EncoderError::Inputs { expected: inputs, got: shape.size() }),
+            _ => self.check(shape),
+        }
+    }
+
     /// One line for a listing.
     pub fn describe(self) -> &'static str {
         match self {
@@ -165,15 +177,23 @@ impl EncoderConfig {
         }
     }
 
-    /// Builds the encoder for inputs of `shape`, its weights drawn from `seed` ([`init::seeded`]).
+    /// Checks that the encoder can be built for inputs of `shape`.
     ///
     /// # Errors
     /// When the input is too small for the encoder or the width is zero.
-    pub fn init(&self, shape: Shape, seed: u64, device: &Device) -> Result<Encoder, EncoderError> {
+    pub fn check(&self, shape: Shape) -> Result<(), EncoderError> {
         if self.width == 0 {
             return Err(EncoderError::ZeroWidth);
         }
-        self.architecture.check(shape)?;
+        self.architecture.check(shape)
+    }
+
+    /// Builds the encoder for inputs of `shape`, its weights drawn from `seed` ([`init::seeded`]).
+    ///
+    /// # Errors
+    /// As [`EncoderConfig::check`].
+    pub fn init(&self, shape: Shape, seed: u64, device: &Device) -> Result<Encoder, EncoderError> {
+        self.check(shape)?;
         let (channels, width) = (shape.channels, self.width);
         let encoder = match self.architecture {
             Architecture::Conv4 => Encoder::Conv4(Conv4::new(channels, width, device)),
@@ -211,22 +231,17 @@ impl Encoder {
         }
     }
 
-    /// Checks that it takes items of `shape`: convolutional encoders take every size from
-    /// [`Architecture::smallest`] on, the perceptron one alone.
+    /// Checks that it takes items of `shape`.
     ///
     /// # Errors
-    /// [`EncoderError::TooSmall`] or [`EncoderError::Inputs`].
+    /// As [`Architecture::takes`].
     pub fn check(&self, shape: Shape) -> Result<(), EncoderError> {
-        let architecture = match self {
-            Self::Conv4(_) => Architecture::Conv4,
-            Self::Resnet9(_) => Architecture::Resnet9,
-            Self::Resnet18(_) => Architecture::Resnet18,
-            Self::Mlp(e) if e.inputs() != shape.size() => {
-                return Err(EncoderError::Inputs { expected: e.inputs(), got: shape.size() });
-            }
-            Self::Mlp(_) => Architecture::Mlp,
-        };
-        architecture.check(shape)
+        match self {
+            Self::Conv4(_) => Architecture::Conv4.check(shape),
+            Self::Resnet9(_) => Architecture::Resnet9.check(shape),
+            Self::Resnet18(_) => Architecture::Resnet18.check(shape),
+            Self::Mlp(e) => Architecture::Mlp.takes(e.inputs(), shape),
+        }
     }
 }
 
@@ -325,6 +340,22 @@ mod tests {
         let mlp = EncoderConfig { architecture: Architecture::Mlp, width: 4 }.init(image, 1, &device).unwrap();
         assert_eq!(mlp.check(image), Ok(()));
         assert_eq!(mlp.check(shape(1, 8, 8)), Err(EncoderError::Inputs { expected: 256, got: 64 }));
+    }
+
+    #[test]
+    fn what_suits_is_known_before_anything_is_built() {
+        let device = Device::flex();
+        for architecture in Architecture::ALL {
+            for (width, input) in [(4, shape(1, 16, 16)), (4, shape(1, 7, 16)), (0, shape(1, 16, 16))] {
+                let config = EncoderConfig { architecture, width };
+                let built = config.init(input, 1, &device);
+                assert_eq!(config.check(input).as_ref().err(), built.as_ref().err(), "{config:?}");
+                let Ok(encoder) = built else { continue };
+                for view in [input, shape(1, 8, 8), shape(1, 8, 3)] {
+                    assert_eq!(architecture.takes(input.size(), view), encoder.check(view), "{architecture}, {view:?}");
+                }
+            }
+        }
     }
 
     #[test]

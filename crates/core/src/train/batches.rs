@@ -3,7 +3,7 @@
 use super::{Needs, Order, TrainConfig, TrainData, TrainError};
 use crate::{
     data::{DataError, Shape},
-    encoder::Encoder,
+    encoder::EncoderError,
 };
 use burn::tensor::{Device, Tensor, TensorData};
 use std::{
@@ -61,16 +61,24 @@ pub fn forward_views(views: &[Tensor<4>], forward: impl Fn(Tensor<4>) -> Tensor<
     }
 }
 
-/// The shapes of a method's views, each of which `encoder` can take.
+/// The shapes of a method's views; `takes` says of each whether the encoder can take it ([`Encoder::check`], or
+/// [`Architecture::takes`] before there is one).
+///
+/// [`Encoder::check`]: crate::encoder::Encoder::check
+/// [`Architecture::takes`]: crate::encoder::Architecture::takes
 ///
 /// # Errors
 /// When a recipe does not fit the data, or a view is too small for the encoder.
-pub fn view_shapes(needs: &Needs, data: TrainData<'_>, encoder: &Encoder) -> Result<Vec<Shape>, TrainError> {
+pub fn view_shapes(
+    needs: &Needs,
+    data: TrainData<'_>,
+    takes: impl Fn(Shape) -> Result<(), EncoderError>,
+) -> Result<Vec<Shape>, TrainError> {
     data.augmenter.check(&data.dataset.inputs)?;
     let mut shapes = data.augmenter.view_shapes(data.dataset.shape());
     shapes.truncate(needs.views);
     for (view, shape) in shapes.iter().enumerate() {
-        encoder.check(*shape).map_err(|reason| TrainError::View { view, reason })?;
+        takes(*shape).map_err(|reason| TrainError::View { view, reason })?;
     }
     Ok(shapes)
 }

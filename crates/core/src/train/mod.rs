@@ -151,22 +151,17 @@ pub trait Method {
     fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Self::Model, Self::Memory);
 
     /// The loss of one batch. Memory may change here only where the method's paper changes it before the update.
-    fn objective(&self, model: &Self::Model, memory: &mut Self::Memory, batch: &Batch, at: Progress) -> Objective;
-
-    /// The same for methods that can be left without a loss: what the loop calls, which stops with the reason.
     ///
     /// # Errors
     /// Whatever keeps the loss of this batch from being computed, where nothing could tell before: a device that cannot
-    /// be read, a batch with too few images.
-    fn try_objective(
+    /// be read, a batch with too few images. The loop stops with the reason.
+    fn objective(
         &self,
         model: &Self::Model,
         memory: &mut Self::Memory,
         batch: &Batch,
         at: Progress,
-    ) -> Result<Objective, BatchError> {
-        Ok(self.objective(model, memory, batch, at))
-    }
+    ) -> Result<Objective, BatchError>;
 
     /// Called after the optimiser's step with the new model: momentum updates belong here.
     fn after_step(&self, _model: &Self::Model, memory: Self::Memory, _at: Progress) -> Self::Memory {

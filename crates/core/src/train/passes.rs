@@ -1,6 +1,6 @@
 //! How a batch passes through the networks: at once, or piece by piece where it is larger than memory.
 
-use super::{Batch, Embedded, Method, Objective, Progress, Staged, TrainError};
+use super::{Batch, BatchError, Embedded, Method, Objective, Progress, Staged, TrainError};
 use crate::momentum::momentum_copy;
 use burn::{
     module::Module,
@@ -87,6 +87,9 @@ impl Passes {
     pub fn check<M: Method>(self, method: &M, batch: usize) -> Result<(), PassesError> {
         let setting = |name, range, value| Err(PassesError::Setting { name, range, value });
         let (name, compares) = (method.name(), method.compares_batch());
+        if compares && batch < 2 {
+            return setting("batch", "at least 2 images, as the loss compares them", batch);
+        }
         match self {
             Self::Whole | Self::Parts(1) => Ok(()),
             Self::Parts(0) => setting("accumulate", "at least 1", 0),
@@ -106,7 +109,7 @@ impl Passes {
     /// Loss and gradients of one batch.
     ///
     /// # Errors
-    /// As [`Passes::check`].
+    /// As [`Passes::check`], and when the method has no loss for this batch.
     ///
     /// # Panics
     /// When the model's device has no autodiff.
@@ -121,11 +124,13 @@ impl Passes {
         self.check(method, batch.len())?;
         match (self, method.staged()) {
             (Self::Chunks(images), Some(staged)) => {
-                Ok(cached(staged, model, memory, batch, batch.len().div_ceil(images), at))
+                let chunks = batch.len().div_ceil(images);
+                cached(staged, model, memory, batch, chunks, at).map_err(no_loss(method, at))
             }
             (Self::Parts(parts), _) if parts > 1 => accumulated(method, model, memory, batch, parts, at),
             _ => {
-                let Objective { loss, embedding } = objective(method, model, memory, batch, at)?;
+                let Objective { loss, embedding } =
+                    method.objective(model, memory, batch, at).map_err(no_loss(method, at))?;
                 let gradients = GradientsParams::from_grads(loss.backward(), model);
                 Ok(Step { loss: loss.inner(), embedding: embedding.inner(), gradients })
             }
@@ -133,16 +138,9 @@ impl Passes {
     }
 }
 
-/// The objective of a batch, or the step that has none and why.
-fn objective<M: Method>(
-    method: &M,
-    model: &M::Model,
-    memory: &mut M::Memory,
-    batch: &Batch,
-    at: Progress,
-) -> Result<Objective, TrainError> {
-    let missing = |reason| TrainError::NoLoss { method: method.name(), step: at.step + 1, reason };
-    method.try_objective(model, memory, batch, at).map_err(missing)
+/// Names method and step to the reason why there is no loss.
+fn no_loss<M: Method>(method: &M, at: Progress) -> impl FnOnce(BatchError) -> TrainError {
+    move |reason| TrainError::NoLoss { method: method.name(), step: at.step + 1, reason }
 }
 
 /// `0..n` in pieces whose lengths differ by one at most.
@@ -162,7 +160,7 @@ fn accumulated<M: Method>(
     let (mut losses, mut embeddings) = (Vec::with_capacity(parts), Vec::with_capacity(parts));
     for part in evenly(batch.len(), parts) {
         let images = part.len();
-        let objective = objective(method, model, memory, &batch.part(&part), at)?;
+        let objective = method.objective(model, memory, &batch.part(&part), at).map_err(no_loss(method, at))?;
         let loss = objective.loss.mul_scalar(images as f64 / batch.len() as f64);
         gradients.accumulate(model, GradientsParams::from_grads(loss.backward(), model));
         losses.push(loss.inner());
@@ -182,7 +180,7 @@ fn cached<M: Module, N>(
     batch: &Batch,
     chunks: usize,
     at: Progress,
-) -> Step {
+) -> Result<Step, BatchError> {
     method.prepare(model, memory, at);
     // A copy without gradients and with running statistics of its own: the first pass leaves no trace.
     let still = momentum_copy(model);
@@ -193,8 +191,8 @@ fn cached<M: Module, N>(
         targets.push(method.targets(memory, &views, at));
     }
     let outputs = joined(&outputs).into_iter().map(|z| z.detach().require_grad()).collect();
-    let embedded = Embedded { outputs, targets: joined(&targets), labels: &batch.labels };
-    let loss = method.loss(model, memory, &embedded, at);
+    let embedded = Embedded { outputs, targets: joined(&targets), labels: &batch.labels, indices: &batch.indices };
+    let loss = method.loss(model, memory, &embedded, at)?;
     let mut cache = loss.backward();
     // An output that the loss takes as a constant has no gradient.
     let of_outputs: Vec<Option<Tensor<2>>> = embedded.outputs.iter().map(|z| z.grad(&cache)).collect();
@@ -212,7 +210,7 @@ fn cached<M: Module, N>(
         }
     }
     let embeddings = embedded.outputs.into_iter().map(Tensor::inner).collect();
-    Step { loss: loss.inner(), embedding: Tensor::cat(embeddings, 0), gradients: gradients.grads() }
+    Ok(Step { loss: loss.inner(), embedding: Tensor::cat(embeddings, 0), gradients: gradients.grads() })
 }
 
 /// Each output of all pieces, one piece below the other.

@@ -70,7 +70,7 @@ pub fn train<M: Method>(
         let given = data.augmenter.view_count();
         return Err(TrainError::Views { method: method.name(), needed: needs.views, given });
     }
-    let shapes = view_shapes(&needs, data, &encoder)?;
+    let shapes = view_shapes(&needs, data, |shape| encoder.check(shape))?;
     // Another seed than the encoder's: the same one would give heads the same random numbers.
     let (model, memory) = method.build(encoder, features, config.seed ^ HEAD_SEED, device);
     let optimizer = config.optimizer.init();

@@ -1,4 +1,4 @@
-use super::{Batch, Objective, Progress};
+use super::{Batch, BatchError, Objective, Progress};
 use burn::tensor::Tensor;
 
 /// What the loss of a whole batch is made of.
@@ -9,6 +9,8 @@ pub struct Embedded<'a> {
     pub targets: Vec<Tensor<2>>,
     /// Class of each image; empty if the method asked for none.
     pub labels: &'a [usize],
+    /// Index of each image in the data set.
+    pub indices: &'a [usize],
 }
 
 /// A method whose loss sees the images through embeddings alone, stage by stage: what gradient caching needs
@@ -32,15 +34,21 @@ pub trait Staged<M, N> {
     }
 
     /// The loss `[1]` of the whole batch; a queue takes its keys here, after they were used.
-    fn loss(&self, model: &M, memory: &mut N, batch: &Embedded<'_>, at: Progress) -> Tensor<1>;
+    ///
+    /// # Errors
+    /// As [`Method::objective`](super::Method::objective).
+    fn loss(&self, model: &M, memory: &mut N, batch: &Embedded<'_>, at: Progress) -> Result<Tensor<1>, BatchError>;
 
     /// All stages at once: the [`objective`](super::Method::objective) of such a method.
-    fn whole(&self, model: &M, memory: &mut N, batch: &Batch, at: Progress) -> Objective {
+    ///
+    /// # Errors
+    /// As [`Staged::loss`].
+    fn whole(&self, model: &M, memory: &mut N, batch: &Batch, at: Progress) -> Result<Objective, BatchError> {
         self.prepare(model, memory, at);
         let outputs = self.embed(model, &batch.views);
         let targets = self.targets(memory, &batch.views, at);
-        let embedded = Embedded { outputs, targets, labels: &batch.labels };
-        let loss = self.loss(model, memory, &embedded, at);
-        Objective { loss, embedding: Tensor::cat(embedded.outputs, 0) }
+        let embedded = Embedded { outputs, targets, labels: &batch.labels, indices: &batch.indices };
+        let loss = self.loss(model, memory, &embedded, at)?;
+        Ok(Objective { loss, embedding: Tensor::cat(embedded.outputs, 0) })
     }
 }

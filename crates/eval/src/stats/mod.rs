@@ -8,11 +8,13 @@ mod distributions;
 #[cfg(test)]
 mod goldens;
 mod paired;
+mod permutation;
 mod power;
 mod ranks;
 
 pub use bootstrap::{bootstrap_classes, bootstrap_mean, bootstrap_mean_bca, paired_bootstrap};
 pub use paired::{PairedTest, WelchTest, Wilcoxon, paired_t_test, welch_t_test, wilcoxon_signed_rank};
+pub use permutation::{GroupsTest, groups_test};
 pub use power::{paired_t_power, pairs_needed};
 pub use ranks::{Friedman, friedman, holm, nemenyi_critical_difference};
 

@@ -140,13 +140,14 @@ fn convolve(
                 products(level, v, m, packed, (tiles, depth, block));
                 for t in 0..tiles {
                     let (image, tile) = ((first + t) / tiling.count, (first + t) % tiling.count);
-                    let image_values = &mut out[image * image_out..][..image_out];
+                    // All pointers come from one borrow: another slice of `out` would end those before it.
+                    let values = out[image * image_out..][..image_out].as_mut_ptr();
                     let pixels = tiling.outputs(tile).map(|pixel| match pixel {
-                        Some(pixel) => image_values[pixel * columns..][..columns].as_mut_ptr(),
+                        Some(pixel) => values.wrapping_add(pixel * columns),
                         None => std::ptr::null_mut(),
                     });
                     // SAFETY: row `t` of each position has `padded >= columns` values, a whole number of vectors, and
-                    // the pixels of a tile are distinct slices of `columns` values.
+                    // the pixels of a tile lie inside the image, `columns` values each, and are distinct.
                     unsafe {
                         let m = m.as_ptr().add(t * padded);
                         transform_products(level, m, m_len, columns, &pixels, &mut finite[image]);

@@ -1,5 +1,5 @@
 use super::{
-    Attempt, check_sampling, repeated_labels,
+    balanced, check_balanced,
     triplet::{Mining, mined},
 };
 use crate::{
@@ -12,7 +12,9 @@ use burn::{
 };
 use nearfar_core::{
     encoder::Encoder,
-    train::{Batch, BatchError, Method, Needs, NoMemory, Objective, Progress, Sampling, forward_views},
+    train::{
+        Batch, BatchError, Embedded, Method, Needs, NoMemory, Objective, Progress, Sampling, Staged, forward_views,
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -66,21 +68,9 @@ impl DeepMahalanobis {
     /// # Errors
     /// Names the first setting that is out of range.
     pub fn validate(&self) -> Result<(), MetricError> {
-        let m = self.images_per_class;
-        MetricError::check(m >= 2, "images_per_class", "at least 2", m as f64)?;
-        let penalty = self.penalty;
-        MetricError::check(penalty >= 0.0 && penalty.is_finite(), "penalty", "finite and not negative", penalty)?;
-        check_sampling(self.sampling.as_ref())?;
+        check_balanced(self.images_per_class, self.sampling.as_ref())?;
+        MetricError::not_negative("penalty", self.penalty)?;
         self.loss.validate()
-    }
-
-    fn attempt(&self, model: &MahalanobisEmbedder, batch: &Batch) -> Attempt {
-        let map = model.metric.val(); // [features, features]
-        let features = forward_views(&batch.views, |x| model.encoder.forward(x)); // [n, features]
-        let embedding = features.matmul(map.clone()); // [n, features]
-        let Attempt { embedding, loss } = mined(embedding, &repeated_labels(batch), DISTANCE, self.mining, &self.loss);
-        let penalty = away_from_identity(map).mul_scalar(self.penalty);
-        Attempt { embedding, loss: loss.map(|loss| loss + penalty) }
     }
 }
 
@@ -101,8 +91,7 @@ impl Method for DeepMahalanobis {
     }
 
     fn needs(&self) -> Needs {
-        let per_class = Sampling::PerClass { images: self.images_per_class };
-        Needs { views: 1, labels: true, sampling: self.sampling.clone().unwrap_or(per_class) }
+        balanced(self.images_per_class, self.sampling.as_ref())
     }
 
     fn build(&self, encoder: Encoder, features: usize, _: u64, device: &Device) -> (MahalanobisEmbedder, NoMemory) {
@@ -110,18 +99,18 @@ impl Method for DeepMahalanobis {
         (MahalanobisEmbedder { encoder, metric }, NoMemory::new())
     }
 
-    fn objective(&self, model: &MahalanobisEmbedder, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        self.attempt(model, batch).unchecked()
-    }
-
-    fn try_objective(
+    fn objective(
         &self,
         model: &MahalanobisEmbedder,
-        _: &mut NoMemory,
+        memory: &mut NoMemory,
         batch: &Batch,
-        _: Progress,
+        at: Progress,
     ) -> Result<Objective, BatchError> {
-        self.attempt(model, batch).checked()
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<MahalanobisEmbedder, NoMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a MahalanobisEmbedder) -> &'a Encoder {
@@ -130,6 +119,24 @@ impl Method for DeepMahalanobis {
 
     fn components(&self, model: &MahalanobisEmbedder) -> Option<Tensor<2>> {
         Some(model.metric.val().detach().transpose())
+    }
+}
+
+impl Staged<MahalanobisEmbedder, NoMemory> for DeepMahalanobis {
+    fn embed(&self, model: &MahalanobisEmbedder, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        let features = forward_views(views, |x| model.encoder.forward(x)); // [views n, features]
+        features.matmul(model.metric.val()).chunk(views.len(), 0) // [n, features] each
+    }
+
+    fn loss(
+        &self,
+        model: &MahalanobisEmbedder,
+        _: &mut NoMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        let penalty = away_from_identity(model.metric.val()).mul_scalar(self.penalty);
+        Ok(mined(batch, DISTANCE, self.mining, &self.loss)? + penalty)
     }
 }
 

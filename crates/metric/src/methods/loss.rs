@@ -1,5 +1,5 @@
 use super::{
-    Attempt, LossMemory, check_sampling, repeated_labels,
+    LossMemory, check_sampling, stacked,
     table::{LossKind, LossSettings, MinerSettings},
 };
 use crate::{
@@ -12,7 +12,7 @@ use burn::{
 };
 use nearfar_core::{
     encoder::Encoder,
-    train::{Batch, BatchError, Method, Needs, Objective, Progress, Sampling, forward_views},
+    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Sampling, Staged, forward_views},
 };
 use serde::{Deserialize, Serialize};
 
@@ -112,29 +112,20 @@ impl LossMethod {
         &self.training
     }
 
-    fn attempt(&self, model: &LossModel, memory: &mut LossMemory, batch: &Batch, progress: Progress) -> Attempt {
-        let embedding = forward_views(&batch.views, |x| model.encoder.forward(x)); // [views * n, d]
-        // What a miner draws depends on the run and on the step.
-        let draw = progress.seed.rotate_left(32) ^ progress.step as u64;
-        let loss = self.value(model, memory, embedding.clone(), batch, draw);
-        Attempt { embedding, loss }
-    }
-
-    /// The loss `[1]` of embeddings `[views * n, d]`.
+    /// The loss `[1]` of a batch.
     fn value(
         &self,
         model: &LossModel,
         memory: &mut LossMemory,
-        x: Tensor<2>,
-        batch: &Batch,
+        batch: &Embedded<'_>,
         draw: u64,
     ) -> Result<Tensor<1>, MetricError> {
         let LossTraining { loss, miner, distance, .. } = &self.training;
         let distance = loss.distance(*distance);
         if let LossKind::Views(loss) = loss.kind() {
-            return between_views(loss, distance, &x.chunk(batch.views.len(), 0));
+            return between_views(loss, distance, &batch.outputs);
         }
-        let labels = repeated_labels(batch);
+        let (x, labels) = stacked(batch);
         if let Some(manifold) = &model.manifold {
             return manifold.forward(x, &labels);
         }
@@ -226,21 +217,39 @@ impl Method for LossMethod {
         (LossModel { encoder, head, manifold }, LossMemory::new(&self.training.loss, device))
     }
 
-    fn objective(&self, model: &LossModel, memory: &mut LossMemory, batch: &Batch, at: Progress) -> Objective {
-        self.attempt(model, memory, batch, at).unchecked()
-    }
-
-    fn try_objective(
+    fn objective(
         &self,
         model: &LossModel,
         memory: &mut LossMemory,
         batch: &Batch,
         at: Progress,
     ) -> Result<Objective, BatchError> {
-        self.attempt(model, memory, batch, at).checked()
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<LossModel, LossMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a LossModel) -> &'a Encoder {
         &model.encoder
+    }
+}
+
+impl Staged<LossModel, LossMemory> for LossMethod {
+    fn embed(&self, model: &LossModel, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        forward_views(views, |x| model.encoder.forward(x)).chunk(views.len(), 0) // [n, d] each
+    }
+
+    fn loss(
+        &self,
+        model: &LossModel,
+        memory: &mut LossMemory,
+        batch: &Embedded<'_>,
+        at: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        // What a miner draws depends on the run and on the step.
+        let draw = at.seed.rotate_left(32) ^ at.step as u64;
+        Ok(self.value(model, memory, batch, draw)?)
     }
 }

@@ -30,7 +30,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::{Head, HeadConfig},
     init,
-    train::{Batch, BatchError, Objective, Sampling, forward_views},
+    train::{Embedded, Needs, Sampling, forward_views},
 };
 
 /// An encoder and, where the method has one, a projection head that only training uses.
@@ -45,29 +45,20 @@ impl Embedder {
         Self { encoder, projector: projector.map(|config| init::seeded(config.init(device), seed)) }
     }
 
-    /// Every view of the batch, `[views * n, d]`, the first view first.
-    fn embed(&self, batch: &Batch) -> Tensor<2> {
-        self.project(forward_views(&batch.views, |x| self.encoder.forward(x)))
-    }
-
-    /// The same view by view, `[n, d]` each.
+    /// Every view, `[n, d]` each.
     fn embed_views(&self, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
-        let [n, ..] = views[0].dims();
-        let z = self.project(forward_views(views, |x| self.encoder.forward(x))); // [views n, d]
-        (0..views.len()).map(|view| z.clone().narrow(0, view * n, n)).collect()
-    }
-
-    fn project(&self, features: Tensor<2>) -> Tensor<2> {
-        match &self.projector {
+        let features = forward_views(views, |x| self.encoder.forward(x)); // [views n, features]
+        let z = match &self.projector {
             Some(projector) => projector.forward(features),
             None => features,
-        }
+        };
+        z.chunk(views.len(), 0)
     }
 }
 
-/// Labels of `views` stacked copies of a batch.
-fn repeated_labels(batch: &Batch) -> Vec<usize> {
-    batch.labels.repeat(batch.views.len())
+/// All views of a batch one below the other, `[views n, d]`, the first view first, and the label of every row.
+fn stacked(batch: &Embedded<'_>) -> (Tensor<2>, Vec<usize>) {
+    (Tensor::cat(batch.outputs.clone(), 0), batch.labels.repeat(batch.outputs.len()))
 }
 
 /// Checks a sampling that takes the place of a method's own.
@@ -75,35 +66,26 @@ fn check_sampling(sampling: Option<&Sampling>) -> Result<(), MetricError> {
     sampling.map_or(Ok(()), |sampling| sampling.validate().map_err(|e| MetricError::Sampling(e.to_string())))
 }
 
-/// The embeddings `[n, d]` of a batch, and their loss `[1]` or the reason why there is none.
-///
-/// Settings are checked before a run; what is left is a device that cannot be read.
-struct Attempt {
-    embedding: Tensor<2>,
-    loss: Result<Tensor<1>, MetricError>,
+/// Checks how a method's class-balanced batches are drawn: `images` of a class, or `sampling` in their place.
+fn check_balanced(images: usize, sampling: Option<&Sampling>) -> Result<(), MetricError> {
+    MetricError::check(images >= 2, "images_per_class", "at least 2", images as f64)?;
+    check_sampling(sampling)
 }
 
-impl Attempt {
-    /// A tuple loss on a batch whose labels the training loop has matched to its rows.
-    fn over_tuples(
-        embedding: Tensor<2>,
-        labels: &[usize],
-        distance: Distance,
-        loss: impl FnOnce(&Pairwise) -> Result<Tensor<1>, MetricError>,
-    ) -> Self {
-        let loss = Pairwise::new(distance, embedding.clone(), labels, None).and_then(|pairwise| loss(&pairwise));
-        Self { embedding, loss }
-    }
+/// What a method of such batches needs.
+fn balanced(images: usize, sampling: Option<&Sampling>) -> Needs {
+    let sampling = sampling.cloned().unwrap_or(Sampling::PerClass { images });
+    Needs { views: 1, labels: true, sampling }
+}
 
-    /// For the training loop, which stops with the reason.
-    fn checked(self) -> Result<Objective, BatchError> {
-        Ok(Objective { loss: self.loss?, embedding: self.embedding })
-    }
-
-    /// For loops of one's own that do not ask for the reason: the loss is no number then, which no loop takes for one.
-    fn unchecked(self) -> Objective {
-        let embedding = self.embedding;
-        let loss = self.loss.unwrap_or_else(|_| embedding.clone().sum().mul_scalar(f32::NAN));
-        Objective { loss, embedding }
-    }
+/// A tuple loss `[1]` on all embeddings of a batch and their labels.
+///
+/// Settings are checked before a run; what is left is a device that cannot be read.
+fn tuple_loss(
+    batch: &Embedded<'_>,
+    distance: Distance,
+    loss: impl FnOnce(&Pairwise) -> Result<Tensor<1>, MetricError>,
+) -> Result<Tensor<1>, MetricError> {
+    let (z, labels) = stacked(batch);
+    loss(&Pairwise::new(distance, z, &labels, None)?)
 }

@@ -1,12 +1,12 @@
-use super::{Attempt, Embedder, check_sampling, repeated_labels};
+use super::{Embedder, balanced, check_balanced, tuple_loss};
 use crate::{
     Distance, MetricError, Pairwise,
     losses::{Contrastive, PairLoss},
 };
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
-    train::{Batch, BatchError, Method, Needs, NoMemory, Objective, Progress, Sampling},
+    train::{Batch, BatchError, Embedded, Method, Needs, NoMemory, Objective, Progress, Sampling, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,16 +40,9 @@ impl Siamese {
     /// # Errors
     /// Names the first setting that is out of range.
     pub fn validate(&self) -> Result<(), MetricError> {
-        let m = self.images_per_class;
-        MetricError::check(m >= 2, "images_per_class", "at least 2", m as f64)?;
-        check_sampling(self.sampling.as_ref())?;
+        check_balanced(self.images_per_class, self.sampling.as_ref())?;
         self.distance.validate()?;
         self.loss.validate()
-    }
-
-    fn attempt(&self, model: &Embedder, batch: &Batch) -> Attempt {
-        let loss = |pairwise: &Pairwise| self.loss.forward(pairwise, None);
-        Attempt::over_tuples(model.embed(batch), &repeated_labels(batch), self.distance, loss)
     }
 }
 
@@ -62,29 +55,39 @@ impl Method for Siamese {
     }
 
     fn needs(&self) -> Needs {
-        let per_class = Sampling::PerClass { images: self.images_per_class };
-        Needs { views: 1, labels: true, sampling: self.sampling.clone().unwrap_or(per_class) }
+        balanced(self.images_per_class, self.sampling.as_ref())
     }
 
     fn build(&self, encoder: Encoder, _: usize, seed: u64, device: &Device) -> (Embedder, NoMemory) {
         (Embedder::new(encoder, None, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Embedder, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        self.attempt(model, batch).unchecked()
-    }
-
-    fn try_objective(
+    fn objective(
         &self,
         model: &Embedder,
-        _: &mut NoMemory,
+        memory: &mut NoMemory,
         batch: &Batch,
-        _: Progress,
+        at: Progress,
     ) -> Result<Objective, BatchError> {
-        self.attempt(model, batch).checked()
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<Embedder, NoMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a Embedder) -> &'a Encoder {
         &model.encoder
+    }
+}
+
+impl Staged<Embedder, NoMemory> for Siamese {
+    fn embed(&self, model: &Embedder, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        model.embed_views(views)
+    }
+
+    fn loss(&self, _: &Embedder, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Result<Tensor<1>, BatchError> {
+        let loss = |pairwise: &Pairwise| self.loss.forward(pairwise, None);
+        Ok(tuple_loss(batch, self.distance, loss)?)
     }
 }

@@ -1,4 +1,4 @@
-use super::{Attempt, Embedder, repeated_labels};
+use super::{Embedder, tuple_loss};
 use crate::{
     MetricError, Pairwise,
     losses::{PairLoss, SupCon},
@@ -45,16 +45,6 @@ impl SupConMethod {
         }
         self.loss.validate()
     }
-
-    fn attempt(&self, model: &Embedder, batch: &Batch) -> Attempt {
-        self.compared(model.embed(batch), &repeated_labels(batch))
-    }
-
-    /// The loss of embeddings `[views n, d]`.
-    fn compared(&self, embedding: Tensor<2>, labels: &[usize]) -> Attempt {
-        let loss = |pairwise: &Pairwise| self.loss.forward(pairwise, None);
-        Attempt::over_tuples(embedding, labels, self.loss.default_distance(), loss)
-    }
 }
 
 impl Method for SupConMethod {
@@ -74,18 +64,14 @@ impl Method for SupConMethod {
         (Embedder::new(encoder, projector, seed, device), NoMemory::new())
     }
 
-    fn objective(&self, model: &Embedder, _: &mut NoMemory, batch: &Batch, _: Progress) -> Objective {
-        self.attempt(model, batch).unchecked()
-    }
-
-    fn try_objective(
+    fn objective(
         &self,
         model: &Embedder,
-        _: &mut NoMemory,
+        memory: &mut NoMemory,
         batch: &Batch,
-        _: Progress,
+        at: Progress,
     ) -> Result<Objective, BatchError> {
-        self.attempt(model, batch).checked()
+        self.whole(model, memory, batch, at)
     }
 
     fn staged(&self) -> Option<&dyn Staged<Embedder, NoMemory>> {
@@ -102,9 +88,8 @@ impl Staged<Embedder, NoMemory> for SupConMethod {
         model.embed_views(views)
     }
 
-    fn loss(&self, _: &Embedder, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Tensor<1> {
-        let z = Tensor::cat(batch.outputs.clone(), 0); // [views n, d]
-        let labels = batch.labels.repeat(batch.outputs.len());
-        self.compared(z, &labels).unchecked().loss
+    fn loss(&self, _: &Embedder, _: &mut NoMemory, batch: &Embedded<'_>, _: Progress) -> Result<Tensor<1>, BatchError> {
+        let loss = |pairwise: &Pairwise| self.loss.forward(pairwise, None);
+        Ok(tuple_loss(batch, self.loss.default_distance(), loss)?)
     }
 }

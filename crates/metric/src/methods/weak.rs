@@ -1,4 +1,4 @@
-use super::{Attempt, LossMemory, loss::over_tuples, table::LossSettings};
+use super::{LossMemory, loss::over_tuples, table::LossSettings};
 use crate::{
     Distance, MetricError, Pairwise, Tuples,
     losses::{Contrastive, Evidence},
@@ -10,7 +10,7 @@ use burn::{
 };
 use nearfar_core::{
     encoder::Encoder,
-    train::{Batch, BatchError, GivenTuples, Method, Needs, Objective, Progress, Sampling},
+    train::{Batch, BatchError, Embedded, GivenTuples, Method, Needs, Objective, Progress, Sampling, Staged},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -227,12 +227,6 @@ impl WeakMethod {
         Self { name, ..self }
     }
 
-    fn attempt(&self, model: &WeakModel, memory: &mut LossMemory, batch: &Batch) -> Attempt {
-        let embedding = model.encoder.forward(batch.views[0].clone()); // [n, d]
-        let loss = self.value(embedding.clone(), memory, &batch.indices);
-        Attempt { embedding, loss }
-    }
-
     /// The loss `[1]` of embeddings `[n, d]` of the rows `indices`.
     fn value(&self, x: Tensor<2>, memory: &mut LossMemory, indices: &[usize]) -> Result<Tensor<1>, MetricError> {
         let WeakTraining { loss, distance } = &self.training;
@@ -258,21 +252,37 @@ impl Method for WeakMethod {
         (WeakModel { encoder }, LossMemory::new(&self.training.loss, device))
     }
 
-    fn objective(&self, model: &WeakModel, memory: &mut LossMemory, batch: &Batch, _: Progress) -> Objective {
-        self.attempt(model, memory, batch).unchecked()
-    }
-
-    fn try_objective(
+    fn objective(
         &self,
         model: &WeakModel,
         memory: &mut LossMemory,
         batch: &Batch,
-        _: Progress,
+        at: Progress,
     ) -> Result<Objective, BatchError> {
-        self.attempt(model, memory, batch).checked()
+        self.whole(model, memory, batch, at)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged<WeakModel, LossMemory>> {
+        Some(self)
     }
 
     fn encoder<'a>(&self, model: &'a WeakModel) -> &'a Encoder {
         &model.encoder
+    }
+}
+
+impl Staged<WeakModel, LossMemory> for WeakMethod {
+    fn embed(&self, model: &WeakModel, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+        vec![model.encoder.forward(views[0].clone())] // [n, d]
+    }
+
+    fn loss(
+        &self,
+        _: &WeakModel,
+        memory: &mut LossMemory,
+        batch: &Embedded<'_>,
+        _: Progress,
+    ) -> Result<Tensor<1>, BatchError> {
+        Ok(self.value(batch.outputs[0].clone(), memory, batch.indices)?)
     }
 }

@@ -43,7 +43,7 @@ fn a_batch_of_pairs_is_valued_by_its_answers() {
     let batch = whole(&data.select(&[1, 5, 0, 3]), &device);
     let batch = Batch { labels: Vec::new(), indices: vec![1, 5, 0, 3], ..batch };
     let at = Progress { step: 0, steps: 1, seed: 0 };
-    let got = method.try_objective(&model, &mut memory, &batch, at).unwrap();
+    let got = method.objective(&model, &mut memory, &batch, at).unwrap();
     let both = |anchor: u32, other: u32| vec![Pair { anchor, other }, Pair { anchor: other, other: anchor }];
     let tuples = Tuples::Pairs { positive: both(2, 3), negative: both(0, 1) };
     let on = Pairwise::new(Distance::default(), got.embedding, &[0; 4], None).unwrap();

@@ -39,7 +39,8 @@ impl Point<'_> {
     }
 }
 
-/// How much the gap at `here` exceeds the gap at `there`.
+/// How much the gap at `here` exceeds the gap at `there`. Both are chosen from as many methods, so that the luck of the
+/// choice cancels.
 pub(super) fn change(here: &Point<'_>, there: &Point<'_>) -> Option<Estimate> {
     Estimate::combine(&[
         (1.0, &here.contrastive.seeds),
@@ -80,9 +81,9 @@ fn point<'a>(rows: &[&'a Row], axis: &str, value: f64, score: &str) -> Option<Po
     Some(Point { value, metric, contrastive, parts })
 }
 
-/// The score of the method chosen for a seed on equal parts of the test items, if its row has it.
+/// A family's score on equal parts of the test items in a seed, if the row of its best method has it.
 fn parts<'a>(rows: &[&'a Row], best: &Best<'_>, seed: u64, score: &str) -> Option<&'a [f64]> {
-    let method = *best.chosen.get(&seed)?;
+    let method = *best.methods.first()?;
     // Of a seed that occurs twice, the later row counts.
     let row = rows.iter().rev().copied().find(|row| row.seed == seed && row.method == method)?;
     Some(row.parts.get(score)?.means())
@@ -139,8 +140,11 @@ impl Sweep<'_> {
         let values: Vec<f64> = self.points.iter().map(|point| point.value).collect();
         let lead = |seed: &u64| -> Option<Vec<f64>> { self.points.iter().map(|point| point.gap_of(*seed)).collect() };
         let seeds: Vec<u64> = self.points[0].metric.seeds.keys().copied().filter(|seed| lead(seed).is_some()).collect();
-        let mut leads =
-            Leads { seeds: seeds.iter().filter_map(lead).collect(), parts: self.parts(&seeds).unwrap_or_default() };
+        let mut leads = Leads {
+            seeds: seeds.iter().filter_map(lead).collect(),
+            parts: self.parts(&seeds).unwrap_or_default(),
+            among: self.points.iter().map(|point| [&point.metric, &point.contrastive].map(|best| best.among)).collect(),
+        };
         if leads.seeds.is_empty() {
             leads.seeds.push(self.points.iter().map(Point::gap).collect());
         }

@@ -6,8 +6,8 @@
 //! that it needs no crossing in every seed and covers the true one as often as the test says, with few seeds too. The
 //! test counts the seeds and, where rows hold their scores on parts of the test items, the items ([`super::leads`]).
 //!
-//! A share is named only where the lead of one family on one side and that of the other on the other are both more than
-//! chance, and the mean changes its sign once between them. Else the answer is the range in which neither family leads.
+//! A share is named only where the mean changes its sign once within the interval, and where some lead is more than chance.
+//! Else the answer is the range in which neither family leads.
 
 use super::{
     leads::{Leads, SAME, Zero},

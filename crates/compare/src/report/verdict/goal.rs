@@ -79,6 +79,7 @@ fn half(name: &str, rows: &[&Row], scores: &[String], [ahead, behind]: [Paradigm
     let (estimate, evidence) = match (best(ahead), best(behind)) {
         (Some(a), Some(b)) => {
             let estimate = Estimate::combine(&[(1.0, &a.seeds), (-1.0, &b.seeds)]);
+            let estimate = estimate.map(|estimate| estimate.chosen_among(a.among, b.among));
             let text = estimate.as_ref().map_or_else(String::new, |estimate| {
                 let measured = describe(&scores.join(" and "), (ahead, &a), (behind, &b), estimate);
                 let (ruling, unripe) = within_budget(estimate, rows, &a, &b);
@@ -149,7 +150,7 @@ fn both_have(rows: &[&Row], score: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixtures::{head_to_head, row};
+    use crate::report::fixtures::{head_to_head, normal, row, seeds};
 
     /// A metric and a contrastive method with seen retrieval and unseen transfer, one pair of scores a seed.
     fn verdict(metric: &[(f64, f64)], contrastive: &[(f64, f64)]) -> Verdict {
@@ -212,6 +213,31 @@ mod tests {
         let sentence = "Undecided at this budget: the loss of simclr was still falling when the budget ended; `compare \
                         run --epochs 10` decides.";
         assert!(verdict.evidence.contains(sentence), "{}", verdict.evidence);
+    }
+
+    /// Families of equal methods, 400 times over: the choice of their best calls no difference more often than the level.
+    #[test]
+    fn equal_families_are_seldom_told_apart() {
+        const SCORE: &str = "retrieval.seen.map_at_r";
+        let mut noise = normal();
+        for sizes in [[3, 4], [1, 8], [8, 1]] {
+            let mut found = 0;
+            for _ in 0..400 {
+                let mut rows = Vec::new();
+                for (paradigm, size) in [Paradigm::Metric, Paradigm::Contrastive].into_iter().zip(sizes) {
+                    for method in 0..size {
+                        let values: Vec<f64> = (0..5).map(|_| 0.8 + 0.02 * noise()).collect();
+                        rows.extend(seeds(&format!("{paradigm}-{method}"), paradigm, SCORE, &values));
+                    }
+                }
+                let rows: Vec<&Row> = rows.iter().collect();
+                let half = half("n", &rows, &[SCORE.into()], [Paradigm::Metric, Paradigm::Contrastive], "c");
+                found += usize::from(half.part.verdict != Ruling::Undecided);
+            }
+            // At the level, 20 with a deviation of 4.4. Chosen seed by seed on the other seeds it was 50 of 400; chosen by
+            // the mean without a correction, 38 where one method stood against eight.
+            assert!(found <= 28, "{sizes:?}: {found} of 400");
+        }
     }
 
     #[test]

@@ -25,6 +25,8 @@ struct Span<'a> {
     methods: Vec<&'a str>,
     /// For each seed, the score at the best value less that at the worst, a mean over the methods.
     seeds: Seeds,
+    /// From how many pairs of values the best and the worst were chosen.
+    pairs: usize,
 }
 
 /// The verdict on the queue, if it was swept: does the best contrastive method score higher with the longest queue than
@@ -44,8 +46,9 @@ pub(super) fn queue(rows: &[&Row]) -> Option<Verdict> {
 }
 
 /// The verdict on the temperature, if it was swept: is more at stake for the contrastive methods than for the metric ones
-/// that have one? What is at stake is the score at the best temperature less that at the worst. Both are chosen for each
-/// seed on the other seeds, so that noise alone puts nothing at stake.
+/// that have one? What is at stake is the score at the best temperature less that at the worst, by their means over the
+/// seeds. Noise alone puts something at stake too, so that the level of the test is divided by the pairs of temperatures
+/// that the two were chosen from.
 pub(super) fn temperature(rows: &[&Row]) -> Option<Verdict> {
     let command = "compare sweep --axis temperature";
     let families = [Paradigm::Contrastive, Paradigm::Metric].map(|family| points(rows, TEMPERATURE, family));
@@ -55,12 +58,13 @@ pub(super) fn temperature(rows: &[&Row]) -> Option<Verdict> {
     let spans = |score: &&'static str| {
         let [ours, theirs] = families.each_ref().map(|points| span(points, score));
         let change = Estimate::combine(&[(1.0, &ours.seeds), (-1.0, &theirs.seeds)])?;
+        let change = change.chosen_among(ours.pairs, theirs.pairs);
         Some((*score, ours, theirs, change))
     };
     let Some((score, ours, theirs, change)) = COMMON.iter().find_map(spans) else {
         let evidence = format!(
-            "Not measured: needs a method with a temperature in both families, at two temperatures and on two seeds; \
-             `{command} --methods supcon,ntxent,simclr,moco --seeds 3` decides."
+            "Not measured: needs a method with a temperature in both families, at two temperatures at least; `{command} \
+             --methods supcon,ntxent,simclr,moco --seeds 5` decides."
         );
         return Some(Verdict::new(Difference::Training, SHARPNESS, None, evidence).along(TEMPERATURE));
     };
@@ -69,8 +73,8 @@ pub(super) fn temperature(rows: &[&Row]) -> Option<Verdict> {
         format!("({}) {}", span.methods.join(", "), mean(&values).map_or_else(String::new, |mean| number(score, mean)))
     };
     let lead = format!(
-        "{score}: between its worst temperature and its best, chosen on the other seeds, lie for contrastive learning {}, for \
-         metric learning {}, difference {}.",
+        "{score}: between their worst temperature and their best lie for contrastive methods {}, for metric methods {}, \
+         difference {}.",
         side(&ours),
         side(&theirs),
         weight(&change)
@@ -118,35 +122,34 @@ fn span<'a>(points: &[Point<'a>], score: &str) -> Span<'a> {
     }
     curves.retain(|_, curve| curve.len() >= 2);
     let mut spans: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
-    for curve in curves.values() {
-        for seed in curve[0].keys() {
-            if let Some(span) = span_of(curve, *seed) {
-                spans.entry(*seed).or_default().push(span);
-            }
-        }
+    for (seed, span) in curves.values().flat_map(|curve| span_of(curve)) {
+        spans.entry(seed).or_default().push(span);
     }
-    let seeds = spans.into_iter().filter_map(|(seed, all)| Some((seed, mean(&all)?))).collect();
-    Span { methods: curves.into_keys().collect(), seeds }
+    let values = curves.values().map(Vec::len).max().unwrap_or(0);
+    Span {
+        methods: curves.into_keys().collect(),
+        seeds: spans.into_iter().filter_map(|(seed, all)| Some((seed, mean(&all)?))).collect(),
+        pairs: values * values.saturating_sub(1),
+    }
 }
 
-/// A seed's score at the value that is best on the other seeds, less that at the worst; `None` where a value lacks the
-/// seed or has no other.
-fn span_of(curve: &[Seeds], seed: u64) -> Option<f64> {
-    let level = |seeds: &Seeds| -> Option<(f64, f64)> {
-        let others: Vec<f64> = seeds.iter().filter(|(other, _)| **other != seed).map(|(_, value)| *value).collect();
-        Some((mean(&others)?, *seeds.get(&seed)?))
-    };
-    let levels = curve.iter().map(level).collect::<Option<Vec<(f64, f64)>>>()?;
-    let best = levels.iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
-    let worst = levels.iter().min_by(|a, b| a.0.total_cmp(&b.0))?;
-    Some(best.1 - worst.1)
+/// A method's score at its best value less that at its worst, for each seed that it has at all values.
+fn span_of(curve: &[Seeds]) -> Seeds {
+    let Some((first, others)) = curve.split_first() else { return Seeds::new() };
+    let shared: Vec<u64> =
+        first.keys().copied().filter(|seed| others.iter().all(|other| other.contains_key(seed))).collect();
+    let level = |seeds: &&Seeds| shared.iter().map(|seed| seeds[seed]).sum::<f64>();
+    let best = curve.iter().max_by(|a, b| level(a).total_cmp(&level(b)));
+    let worst = curve.iter().min_by(|a, b| level(a).total_cmp(&level(b)));
+    let Some((best, worst)) = best.zip(worst) else { return Seeds::new() };
+    shared.iter().map(|seed| (*seed, best[seed] - worst[seed])).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::{
-        fixtures::{at, seeds},
+        fixtures::{at, normal, seeds},
         verdict::Ruling,
     };
 
@@ -178,14 +181,36 @@ mod tests {
     }
 
     #[test]
-    fn what_is_at_stake_is_chosen_on_other_seeds() {
-        // The others of the first two seeds say that the first value is best, those of the third that the second is.
-        let curve = |values: [[f64; 3]; 2]| values.map(|own| Seeds::from_iter((1..).zip(own)));
-        let curve = curve([[0.1, 0.1, 0.9], [0.3, 0.3, 0.2]]);
-        let found: Vec<f64> = (1..=3).filter_map(|seed| span_of(&curve, seed)).collect();
-        let expected = [0.1 - 0.3, 0.1 - 0.3, 0.2 - 0.9];
-        assert!(found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-12), "{found:?}");
-        assert_eq!(span_of(&curve, 4), None);
+    fn the_best_value_and_the_worst_by_their_means() {
+        let seeds = |values: [f64; 3]| (1..).zip(values).collect::<Seeds>();
+        let curve = [seeds([0.1, 0.1, 0.9]), seeds([0.3, 0.3, 0.2]), seeds([0.4, 0.3, 0.4])];
+        // Means of 0.367, 0.267 and 0.367 (the last of equals is the best one).
+        let found = span_of(&curve);
+        let expected = [0.1, 0.0, 0.2];
+        assert!(found.len() == 3 && found.values().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");
+        let short = [seeds([0.1, 0.1, 0.9]), Seeds::from([(2, 0.5), (9, 0.1)])];
+        assert_eq!(span_of(&short), Seeds::from([(2, 0.4)]));
+    }
+
+    /// Temperatures that do nothing, and twice as much noise in one family: a difference is seldom called.
+    #[test]
+    fn noise_is_no_sensitivity() {
+        let mut noise = normal();
+        let mut called = 0;
+        for _ in 0..200 {
+            let mut rows = Vec::new();
+            for (method, family, deviation) in [
+                ("simclr", Paradigm::Contrastive, 0.02),
+                ("moco", Paradigm::Contrastive, 0.02),
+                ("supcon", Paradigm::Metric, 0.01),
+            ] {
+                let points = [0.1, 0.2, 0.5, 1.0].map(|value| (value, [(); 3].map(|()| 0.7 + deviation * noise())));
+                rows.extend(along_axis(TEMPERATURE, method, family, &points));
+            }
+            called += usize::from(judge(&rows, temperature).unwrap().verdict != Ruling::Undecided);
+        }
+        // The level allows 10 of 200; choices made on both sides leave fewer.
+        assert!(called <= 10, "{called} of 200");
     }
 
     #[test]
@@ -201,13 +226,14 @@ mod tests {
         assert_eq!(verdict.verdict, Ruling::Supported, "{verdict:?}");
         assert!((verdict.effect.unwrap() - 0.25).abs() < 1e-9);
         assert!(
-            verdict.evidence.contains("for contrastive learning (simclr) 0.300, for metric learning (supcon) 0.050,"),
+            verdict.evidence.contains("lie for contrastive methods (simclr) 0.300, for metric methods (supcon) 0.050,"),
             "{}",
             verdict.evidence
         );
-        // One seed has no others to choose on; one temperature is no sweep.
+        // One seed has no interval; one temperature is no sweep.
         let single: Vec<Row> = rows.iter().filter(|row| row.seed == 1).cloned().collect();
-        assert_eq!(judge(&single, temperature).unwrap().effect, None);
+        let single = judge(&single, temperature).unwrap();
+        assert!(single.effect.is_some() && single.ci95_low.is_none() && single.verdict == Ruling::Undecided);
         rows.retain(|row| row.axes[TEMPERATURE] == 0.1);
         assert_eq!(judge(&rows, temperature), None);
     }

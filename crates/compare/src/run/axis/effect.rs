@@ -6,7 +6,6 @@ use crate::run::{
     method::{Base, Deep, MethodName, MethodSettings},
 };
 use anyhow::ensure;
-use nearfar_core::encoder::EncoderConfig;
 use toml::{Table, Value};
 
 /// Methods whose negatives are the other images of the batch, with the embeddings that each of those gives.
@@ -26,14 +25,8 @@ pub enum Effect {
 }
 
 impl Axis {
-    /// Sets the value in the settings of `method`; `encoder` is the one that is trained when the settings name none.
-    pub fn apply(
-        self,
-        value: &AxisValue,
-        method: MethodName,
-        config: &mut Config,
-        encoder: EncoderConfig,
-    ) -> anyhow::Result<Effect> {
+    /// Sets the value in the settings of `method`.
+    pub fn apply(self, value: &AxisValue, method: MethodName, config: &mut Config) -> anyhow::Result<Effect> {
         let base = MethodName { metric: None, ..method };
         let trained = matches!(base.base, Base::Deep(_));
         let training_or_nothing = |training| if training { Effect::Training } else { Effect::Nothing };
@@ -48,8 +41,7 @@ impl Axis {
                 training_or_nothing(trained)
             }
             Self::Dim => {
-                let encoder = config.encoder.unwrap_or(encoder);
-                config.encoder = Some(EncoderConfig { width: value.count()?, ..encoder });
+                config.encoder.width = value.count()?;
                 training_or_nothing(trained || base.base == Base::Untrained)
             }
             Self::Queue => training_or_nothing(set(config, base, "queue", &Value::Integer(value.count()? as i64))?),
@@ -149,14 +141,11 @@ fn edit(
 mod tests {
     use super::*;
     use metric::methods::{MinerSettings, Mining};
-    use nearfar_core::encoder::Architecture;
-
-    const ENCODER: EncoderConfig = EncoderConfig { architecture: Architecture::Mlp, width: 64 };
 
     fn apply(axis: Axis, value: &str, method: &str) -> (Effect, Config) {
         let mut config = Config::default();
         let value = axis.value(value).unwrap();
-        let effect = axis.apply(&value, method.parse().unwrap(), &mut config, ENCODER).unwrap();
+        let effect = axis.apply(&value, method.parse().unwrap(), &mut config).unwrap();
         (effect, config)
     }
 
@@ -186,7 +175,7 @@ mod tests {
         let (_, config) = apply(Axis::PerClass, "8", "multi_similarity");
         assert_eq!(config.method.losses["multi_similarity"].settings.images_per_class, Some(8));
         let (effect, config) = apply(Axis::Dim, "16", "untrained");
-        assert_eq!((effect, config.encoder), (Effect::Training, Some(EncoderConfig { width: 16, ..ENCODER })));
+        assert_eq!((effect, config.encoder.width), (Effect::Training, 16));
         assert_eq!(apply(Axis::Batch, "32", "lmnn").0, Effect::Nothing);
     }
 
@@ -200,7 +189,7 @@ mod tests {
         assert_eq!(config.batch, 128);
         let odd = AxisValue::Number(127.0);
         let simclr = "simclr".parse().unwrap();
-        assert!(Axis::Negatives.apply(&odd, simclr, &mut Config::default(), ENCODER).is_err());
+        assert!(Axis::Negatives.apply(&odd, simclr, &mut Config::default()).is_err());
         assert_eq!(apply(Axis::Negatives, "126", "triplet").0, Effect::Nothing);
     }
 

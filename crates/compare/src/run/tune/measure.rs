@@ -5,21 +5,20 @@ use super::{
     subject::Subject,
 };
 use crate::run::{
-    check,
     config::Config,
     features::Features,
     head_to_head::components,
-    method::{Base, DeepVisitor, MethodName, MethodSettings},
-    passes,
+    hybrid::Stage,
+    method::{Base, DeepVisitor, MethodName},
     progress::interrupted,
-    training::features_of,
+    training::{course, features_of},
 };
 use anyhow::{bail, ensure};
 use burn::tensor::Device;
 use nearfar_core::{
     data::{DataError, Dataset},
     optim::OptimizerConfig,
-    train::{Method, Observer, StepEvent, TrainConfig, TrainData, train},
+    train::{Method, Observer, StepEvent, TrainData, train},
 };
 use nearfar_eval::{ProbeConfig, linear_probe, retrieval};
 use serde::{Deserialize, Serialize};
@@ -99,9 +98,7 @@ fn learn(
 ) -> anyhow::Result<Option<Features>> {
     match (method.base, method.metric) {
         (Base::Deep(deep), None) => {
-            let classes = fold.train.class_names.len();
-            let mut settings = MethodSettings { classes, ..config.method.clone() };
-            settings.supervised.settings.classes = classes;
+            let settings = config.method.for_classes(fold.train.class_names.len());
             let dataset = if method.needs_labels() { &fold.labelled } else { &fold.train };
             settings.visit(deep, Training { dataset, config, fold, validation, device })?
         }
@@ -146,25 +143,13 @@ impl DeepVisitor for Training<'_> {
     /// Trains the method, with the same weights and order of images in every trial.
     fn visit<M: Method>(self, method: &M, optimizer: &OptimizerConfig) -> Self::Output {
         let Self { dataset, config, fold, validation, device } = self;
-        // As in the run: every method sees as many images, and one with few labels sees those more often.
-        let whole = config.batch.min(fold.train.len()).max(1);
-        let images = fold.train.len() / whole * whole * config.epochs;
-        let (_, batch) = check::order(&method.needs(), dataset, config.batch, config.seed)?;
-        let steps = (images / batch).max(1);
-        let train_config = TrainConfig {
-            batch,
-            passes: passes::passes(config)?,
-            steps,
-            steps_per_epoch: steps.div_ceil(config.epochs),
-            seed: config.seed,
-            optimizer: optimizer.clone(),
-            checkpoints: None,
-        };
+        let stage = Stage::whole(config, fold.train.len());
+        let (course, _) = course(config, &method.needs(), dataset, stage, config.seed, optimizer)?;
         let encoder = validation.encoder.init(validation.shape, config.seed, device)?;
         let width = validation.encoder.features();
         let augmenter = method.augmenter(&fold.augmenter)?;
         let data = TrainData { dataset, augmenter: &augmenter };
-        let trained = train(method, encoder, width, data, &train_config, device, &mut UntilInterrupted)?;
+        let trained = train(method, encoder, width, data, &course, device, &mut UntilInterrupted)?;
         if !trained.finished {
             return Ok(None);
         }

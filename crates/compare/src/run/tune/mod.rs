@@ -12,7 +12,7 @@ mod tables;
 
 pub use measure::Objective;
 
-use super::{config::Config, prepare::Prepared, progress};
+use super::{MethodName, check, config::Config, prepare::Prepared, progress, session::free_folder};
 use crate::{
     cli::{RunArgs, TuneArgs},
     failure::{Failure, failed, usage},
@@ -61,7 +61,7 @@ pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
     }
     let (_, device) = config.backend.open().map_err(usage)?;
     progress::catch_interrupt();
-    let (name, validation) = validation(&config, &methods, search, &device)?;
+    let (name, validation) = validation(&config, &methods, search)?;
     report::check_writable(&out).map_err(usage)?;
     let mut journal = match args.run.resume {
         Some(_) => {
@@ -112,7 +112,7 @@ fn settings(args: &TuneArgs) -> Result<(Config, Search, PathBuf), Failure> {
         if search.trials == 0 {
             return Err(usage(anyhow!("--trials must be at least 1, got 0")));
         }
-        let out = args.run.out.clone().unwrap_or_else(|| free_folder(&config.dataset));
+        let out = args.run.out.clone().unwrap_or_else(|| free_folder("tune-", &config.dataset));
         return Ok((config, search, out));
     };
     let config = Config::read(&dir.join("config.toml"))?;
@@ -137,15 +137,9 @@ fn settings(args: &TuneArgs) -> Result<(Config, Search, PathBuf), Failure> {
 }
 
 /// Name of the data, and what settings are chosen by; the test parts are not kept.
-fn validation(
-    config: &Config,
-    methods: &[super::MethodName],
-    search: Search,
-    device: &Device,
-) -> Result<(String, Validation), Failure> {
-    let data = Prepared::new(config, methods).map_err(usage)?;
-    data.check_batch(config.batch).map_err(usage)?;
-    data.encoder.init(data.shape, 0, device).map_err(usage)?;
+fn validation(config: &Config, methods: &[MethodName], search: Search) -> Result<(String, Validation), Failure> {
+    let mut data = Prepared::new(config, methods).map_err(usage)?;
+    check::rows(methods.iter().map(|method| (config, *method)), &mut data).map_err(usage)?;
     let validation = Validation::new(&data, config, search.folds).map_err(usage)?;
     eprintln!("{}: {} trials of every method. {}", data.name, search.trials, validation.describe());
     Ok((data.name, validation))
@@ -230,10 +224,4 @@ impl Search {
         let text = toml::to_string(self).map_err(failed)?;
         report::replace(&dir.join(SEARCH), text.as_bytes()).map_err(failed)
     }
-}
-
-/// `runs/tune-DATASET-N` with the first free N.
-fn free_folder(dataset: &str) -> PathBuf {
-    let stem = Path::new(dataset).file_stem().map_or_else(|| "run".into(), |s| s.to_string_lossy().into_owned());
-    (1..).map(|n| PathBuf::from(format!("runs/tune-{stem}-{n}"))).find(|p| !p.exists()).expect("numbers do not end")
 }

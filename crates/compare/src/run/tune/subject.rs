@@ -77,12 +77,11 @@ impl Subject {
     /// As [`Subject::new`].
     pub fn all(methods: &[MethodName], config: &Config) -> anyhow::Result<(Vec<Self>, Vec<String>)> {
         let (mut subjects, mut without): (Vec<Self>, Vec<String>) = (Vec::new(), Vec::new());
-        for method in methods.iter().map(ToString::to_string) {
-            // No method's name holds a hyphen.
-            let names = method.split('+').flat_map(|part| part.split("-then-")).flat_map(|part| part.split("-with-"));
-            let parts: Vec<_> = names.map(|part| Self::new(part, config)).collect::<Result<_, _>>()?;
+        for method in methods {
+            let parts = method.parts().map(|part| Self::new(&part.to_string(), config));
+            let parts: Vec<_> = parts.collect::<Result<_, _>>()?;
             if parts.iter().all(Option::is_none) {
-                without.push(method);
+                without.push(method.to_string());
             }
             for subject in parts.into_iter().flatten() {
                 if !subjects.iter().any(|known| known.name == subject.name) {

@@ -1,12 +1,19 @@
 //! Crossovers by hand, in words, and how often their intervals hold the truth.
 
 use super::*;
+use crate::report::fixtures::normal;
 
 const SHARES: [f64; 7] = [0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0];
 const SCORE: &str = "transfer.seen.linear_probe";
 
+/// Leads without parts, of one method each.
+fn over(seeds: &[Vec<f64>]) -> Leads {
+    let places = seeds.first().map_or(0, Vec::len);
+    Leads { seeds: seeds.to_vec(), parts: Vec::new(), among: vec![[1, 1]; places] }
+}
+
 fn find(shares: &[f64], leads: &[Vec<f64>]) -> Crossover {
-    Crossover::find(SCORE, shares, &Leads { seeds: leads.to_vec(), parts: Vec::new() }).unwrap()
+    Crossover::find(SCORE, shares, &over(leads)).unwrap()
 }
 
 /// Leads of +0.2 at 1 % and -0.2 at 100 % cross at 10 %, the middle in logarithms. At the crossing each seed is 0.02,
@@ -106,22 +113,8 @@ fn no_point_is_named_where_nothing_leads() {
 
 #[test]
 fn too_little_is_nothing() {
-    let leads = |seeds: &[Vec<f64>]| Leads { seeds: seeds.to_vec(), parts: Vec::new() };
-    assert_eq!(Crossover::find("s", &[0.1], &leads(&[vec![0.1]])), None);
-    assert_eq!(Crossover::find("s", &[0.1, 1.0], &leads(&[])), None);
-}
-
-/// Nearly normal numbers of deviation 1: sums of twelve evenly spread ones.
-struct Noise(u64);
-
-impl Noise {
-    fn draw(&mut self) -> f64 {
-        let mut even = || {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (self.0 >> 11) as f64 / (1u64 << 53) as f64
-        };
-        (0..12).map(|_| even()).sum::<f64>() - 6.0
-    }
+    assert_eq!(Crossover::find("s", &[0.1], &over(&[vec![0.1]])), None);
+    assert_eq!(Crossover::find("s", &[0.1, 1.0], &over(&[])), None);
 }
 
 /// The true crossover of the simulations.
@@ -130,21 +123,21 @@ const TRUTH: f64 = 0.08;
 const PARTS: usize = 32;
 
 /// What the test items do to the lead on each part, at each share.
-fn items(noise: &mut Noise) -> Vec<Vec<f64>> {
-    let level: Vec<f64> = (0..PARTS).map(|_| 0.1 * noise.draw()).collect();
-    SHARES.iter().map(|_| level.iter().map(|level| level + 0.03 * noise.draw()).collect()).collect()
+fn items(noise: &mut impl FnMut() -> f64) -> Vec<Vec<f64>> {
+    let level: Vec<f64> = (0..PARTS).map(|_| 0.1 * noise()).collect();
+    SHARES.iter().map(|_| level.iter().map(|level| level + 0.03 * noise()).collect()).collect()
 }
 
 /// `seeds` seeds on these items. The seeds, the items and both together have their part in the lead.
-fn simulated(noise: &mut Noise, items: &[Vec<f64>], seeds: usize) -> Leads {
-    let mut leads = Leads::default();
+fn simulated(noise: &mut impl FnMut() -> f64, items: &[Vec<f64>], seeds: usize) -> Leads {
+    let mut leads = Leads { among: vec![[1, 1]; SHARES.len()], ..Leads::default() };
     for _ in 0..seeds {
-        let own = 0.01 * noise.draw();
-        let at = |noise: &mut Noise, share: f64, items: &Vec<f64>| -> Vec<f64> {
-            let lead = -0.03 * (share / TRUTH).ln() + own + 0.01 * noise.draw();
-            items.iter().map(|item| lead + item + 0.05 * noise.draw()).collect()
-        };
-        let parts: Vec<Vec<f64>> = SHARES.iter().zip(items).map(|(share, items)| at(noise, *share, items)).collect();
+        let own = 0.01 * noise();
+        let mut parts = Vec::new();
+        for (share, items) in SHARES.iter().zip(items) {
+            let lead = -0.03 * (share / TRUTH).ln() + own + 0.01 * noise();
+            parts.push(items.iter().map(|item| lead + item + 0.05 * noise()).collect::<Vec<f64>>());
+        }
         leads.seeds.push(parts.iter().map(|parts| parts.iter().sum::<f64>() / PARTS as f64).collect());
         leads.parts.push(parts);
     }
@@ -160,7 +153,7 @@ fn interval(leads: &Leads) -> Option<(f64, f64)> {
 /// seeds alone would claim far too much, since the items that a run has are the same in each of its seeds.
 #[test]
 fn the_interval_covers_the_true_crossover() {
-    let mut noise = Noise(1);
+    let mut noise = normal();
     let (mut covered, mut by_seeds_alone) = (0, 0);
     let holds = |found: Option<(f64, f64)>| found.is_some_and(|(low, high)| low <= TRUTH && TRUTH <= high);
     for _ in 0..400 {
@@ -177,7 +170,7 @@ fn the_interval_covers_the_true_crossover() {
 /// Without noise of the items the seeds alone are right, and so is the interval that looks at both.
 #[test]
 fn the_interval_over_seeds_covers_too() {
-    let mut noise = Noise(2);
+    let mut noise = normal();
     let none = vec![vec![0.0; PARTS]; SHARES.len()];
     let mut covered = [0, 0];
     for _ in 0..400 {
@@ -193,7 +186,7 @@ fn the_interval_over_seeds_covers_too() {
 /// Two sets of seeds on the same data: their intervals meet in at least 95 % of all cases.
 #[test]
 fn two_sets_of_seeds_agree() {
-    let mut noise = Noise(3);
+    let mut noise = normal();
     let mut agree = 0;
     for _ in 0..200 {
         let items = items(&mut noise);
