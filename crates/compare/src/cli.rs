@@ -119,6 +119,10 @@ pub struct RunArgs {
     /// Statements in place of classes: how many are drawn from the labels, or a CSV file of them.
     #[arg(long, value_name = "N|FILE")]
     pub constraints: Option<String>,
+    /// Two images of which nothing was said: `unknown`, or `different`, so that chunks, and chains of pairs that belong
+    /// together, are classes.
+    #[arg(long, value_name = "WHAT")]
+    pub unsaid: Option<String>,
     /// Classes never trained on: how many, or their names separated by commas.
     #[arg(long, value_name = "N|LIST")]
     pub unseen_classes: Option<String>,

@@ -241,7 +241,11 @@ fn bad_arguments_are_refused_with_the_way_out() {
         (vec!["run", "--dataset", "iris", "--batch", "4096"], "lower --batch"),
         (vec!["run", "--labels", "2"], "--labels must be in (0, 1]"),
         (vec!["run", "--supervision", "pair"], "did you mean `pairs`?"),
-        (vec!["run", "--supervision", "pairs", "--methods", "triplet,itml"], "`triplet` cannot learn from pairs"),
+        (vec!["run", "--supervision", "pairs", "--methods", "arcface,itml"], "`arcface` cannot learn from pairs"),
+        (vec!["run", "--supervision", "chunks", "--methods", "triplet,itml"], "with --unsaid different"),
+        (vec!["run", "--supervision", "triplets", "--unsaid", "different"], "which rows belong together"),
+        (vec!["run", "--unsaid", "different"], "--unsaid needs --supervision pairs or chunks"),
+        (vec!["run", "--supervision", "pairs", "--unsaid", "unknwon"], "did you mean `unknown`?"),
         (vec!["run", "--constraints", "9"], "--supervision"),
         (vec!["run", "--label-noise", "1"], "--label-noise must be in [0, 1)"),
         (vec!["sweep"], "--axis"),
@@ -416,6 +420,24 @@ fn methods_learn_from_pairs_alone() {
         assert_eq!(notes.contains("trained on 300 pairs drawn from the labels"), used.is_some(), "{row}");
     }
     assert_eq!(report["settings"]["supervision"], "pairs");
+}
+
+#[test]
+fn chunks_that_are_classes_train_methods_of_class_labels() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let mut args = tiny("flex", "supcon,arcface,rca,itml,simclr-then-triplet", "400", &out);
+    args.extend(["--supervision", "chunks", "--constraints", "60", "--unsaid", "different", "--monitor", "linear,knn"]);
+    succeeds(&args);
+    let report = report(&out);
+    for row in report["rows"].as_array().unwrap() {
+        assert_eq!(row["labels_used"], 60, "{row}");
+        let notes = row["notes"].to_string();
+        assert!(notes.contains("60 classes of 120 images") && notes.contains("% are of one class"), "{notes}");
+        // Monitors read the classes of the data, of which there are as many as ever.
+        assert!(!notes.contains("monitors ended"), "{notes}");
+    }
+    assert_eq!(report["settings"]["unsaid"], "different");
 }
 
 #[test]

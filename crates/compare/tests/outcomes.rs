@@ -47,6 +47,26 @@ fn training_beats_the_untrained_encoder() {
     }
 }
 
+/// 3,000 pairs in place of the classes of 900 images, for losses that compare a positive with a negative of an image.
+#[test]
+fn pairs_alone_beat_the_untrained_encoder() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let status = compare(&[])
+        .args(["run", "--dataset", "digits", "--methods", "untrained,triplet,ntxent,supcon,deep_mahalanobis"])
+        .args(["--supervision", "pairs", "--constraints", "3000", "--seeds", "1", "--epochs", "60", "--batch", "64"])
+        .args(["--width", "16", "--backend", "flex", "--out", out.to_str().unwrap()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let report: Value = serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
+    let name = "retrieval.seen.map_at_r";
+    for (method, margin) in [("triplet", 0.1), ("ntxent", 0.1), ("supcon", 0.1), ("deep_mahalanobis", 0.05)] {
+        let (got, floor) = (score(&report, method, name), score(&report, "untrained", name));
+        assert!(got > floor + margin, "{method}: {name} {got}, untrained {floor}");
+    }
+}
+
 /// Both ways of putting two methods on one encoder, with the budget of one.
 #[test]
 fn hybrids_beat_the_untrained_encoder() {

@@ -10,8 +10,8 @@
 use burn::tensor::Device;
 use metric::{
     mahalanobis::Itml,
-    methods::{Weak, WeakTraining},
-    weak::Pairs,
+    methods::WeakTraining,
+    weak::{Pairs, Weak},
 };
 use nearfar_core::{
     augment::{Augmenter, Normalization, Recipe},

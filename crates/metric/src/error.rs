@@ -64,6 +64,15 @@ pub enum MetricError {
         /// A loss that can.
         instead: &'static str,
     },
+    /// Chunks for a loss that needs something far.
+    #[error(
+        "the loss `{loss}` cannot learn from chunks: nothing is said to be far, and all images may go to one point; \
+         where no two chunks belong together, train on them as classes"
+    )]
+    NothingFar {
+        /// The loss.
+        loss: &'static str,
+    },
     /// A class without a weight.
     #[error("class {class} has no weight: `weights` names {classes} classes")]
     ClassWeight {

@@ -2,13 +2,20 @@
 //!
 //! Indices are rows of the data that come with them. Everything is checked by `validate` before it is used; rows whose
 //! class is unknown (`None`) take part in nothing that is drawn from class labels.
+//!
+//! [`Weak`] is any of the kinds, and puts one in the form of another where it says as much: so an encoder
+//! ([`crate::methods::WeakTraining`]) and a linear learner ([`crate::mahalanobis::WeakLearner`]) learn from every kind
+//! that tells them enough, and refuse the others with the reason.
 
 mod draw;
 mod error;
+mod implied;
+mod kind;
 mod table;
 mod tuples;
 
 pub use error::WeakError;
+pub use kind::{Weak, WeakKind};
 
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, hash::Hash};
@@ -211,7 +218,7 @@ fn contradictions<T, K: Hash + Eq>(
 }
 
 /// Place of each row in `rows`; of a row that is there twice, the first.
-fn places(rows: &[usize]) -> HashMap<usize, usize> {
+pub(crate) fn places(rows: &[usize]) -> HashMap<usize, usize> {
     let mut places = HashMap::with_capacity(rows.len());
     for (place, row) in rows.iter().enumerate() {
         places.entry(*row).or_insert(place);

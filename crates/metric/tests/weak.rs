@@ -2,11 +2,16 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use metric::{
-    Distance, Pairwise, Tuples,
+    Distance, MetricError, Pairwise, Tuples,
     losses::{Contrastive, PairLoss, TripletMargin},
-    weak::{Chunks, Pairs, Quadruplets, Triplets, WeakError},
+    weak::{Chunks, Pairs, Quadruplets, Triplets, Weak, WeakError, WeakKind},
 };
-use std::path::PathBuf;
+use nearfar_core::{
+    data::{Dataset, Inputs},
+    matrix::Matrix,
+};
+use proptest::prelude::*;
+use std::{collections::BTreeSet, path::PathBuf};
 
 fn pairs(pairs: &[[usize; 2]], same: &[bool]) -> Pairs {
     Pairs { pairs: pairs.to_vec(), same: same.to_vec() }
@@ -80,6 +85,150 @@ fn losses_take_what_was_given() {
     let Tuples::Pairs { positive, negative } = Tuples::from(&Quadruplets(vec![[0, 1, 2, 5]])) else { panic!("pairs") };
     let ends = |pairs: &[metric::Pair]| pairs.iter().map(|p| (p.anchor, p.other)).collect::<Vec<_>>();
     assert_eq!((ends(&positive), ends(&negative)), (vec![(0, 1), (1, 0)], vec![(2, 5), (5, 2)]));
+}
+
+#[test]
+fn pairs_give_chunks_triplets_and_classes() {
+    // 5-0-3 is a chain, 2-4 another; 1 is only told apart from others, nothing was said of 6.
+    let given = pairs(&[[5, 0], [4, 2], [0, 3], [1, 0], [4, 5]], &[true, true, true, false, false]);
+    let chunks = given.chunks(7).unwrap();
+    assert_eq!(chunks.0, [Some(0), None, Some(1), Some(0), Some(1), Some(0), None]);
+    let triplets = [[0, 3, 1], [0, 5, 1], [4, 2, 5], [5, 0, 4]];
+    assert_eq!(given.triplets(10, 0).unwrap().0, triplets);
+    let drawn = given.triplets(2, 3).unwrap().0;
+    assert!(drawn.len() == 2 && drawn[0] < drawn[1] && drawn.iter().all(|t| triplets.contains(t)), "{drawn:?}");
+    assert_eq!(drawn, given.triplets(2, 3).unwrap().0);
+    assert!(matches!(given.triplets(0, 0), Err(WeakError::Setting { name: "most", .. })));
+    let weak = Weak::Pairs(given);
+    assert_eq!(weak.quadruplets(0).unwrap().0[0], [0, 3, 0, 1]);
+    let classes = weak.as_classes(7).unwrap();
+    assert_eq!(classes.0, [Some(0), Some(2), Some(1), Some(0), Some(1), Some(0), None]);
+}
+
+proptest! {
+    /// True pairs imply true chunks and exactly the triplets that a double loop finds, whatever their order.
+    #[test]
+    fn what_pairs_imply_is_true_and_complete(
+        labels in prop::collection::vec(0usize..3, 4..24),
+        count in 1usize..40,
+        seed in any::<u64>(),
+    ) {
+        let n = labels.len();
+        let known: Vec<Option<usize>> = labels.iter().copied().map(Some).collect();
+        let drawn = Pairs::from_labels(&known, count, seed);
+        prop_assume!(drawn.is_ok());
+        let drawn = drawn.unwrap();
+        let Chunks(chunks) = drawn.chunks(n).unwrap();
+        let together = |a: usize, b: usize| chunks[a].is_some() && chunks[a] == chunks[b];
+        for (&[a, b], &same) in drawn.pairs.iter().zip(&drawn.same) {
+            prop_assert_eq!(together(a, b), same);
+        }
+        for (a, b) in (0..n).flat_map(|a| (0..a).map(move |b| (a, b))) {
+            prop_assert!(!together(a, b) || labels[a] == labels[b]);
+        }
+        let said = |kind: bool| {
+            let of_kind = drawn.pairs.iter().zip(&drawn.same).filter(move |(_, same)| **same == kind);
+            of_kind.flat_map(|(&[a, b], _)| [[a, b], [b, a]]).collect::<Vec<_>>()
+        };
+        let (same, different) = (said(true), said(false));
+        let joined = |&[a, p]: &[usize; 2]| {
+            different.iter().filter(move |far| far[0] == a).map(move |far| [a, p, far[1]]).collect::<Vec<_>>()
+        };
+        let wanted: BTreeSet<[usize; 3]> = same.iter().flat_map(joined).collect();
+        let got = drawn.triplets(usize::MAX, seed);
+        prop_assert_eq!(got.is_err(), wanted.is_empty());
+        prop_assert_eq!(got.unwrap_or_default().0, wanted.into_iter().collect::<Vec<_>>());
+        let turned = Pairs {
+            pairs: drawn.pairs.iter().rev().map(|&[a, b]| [b, a]).collect(),
+            same: drawn.same.iter().rev().copied().collect(),
+        };
+        prop_assert_eq!(turned.chunks(n).unwrap().0, chunks);
+        let classes = |pairs: &Pairs| Weak::Pairs(pairs.clone()).as_classes(n).unwrap();
+        prop_assert_eq!(classes(&drawn), classes(&turned));
+    }
+}
+
+#[test]
+fn comparisons_give_pairs_where_they_agree() {
+    // 0-1 is near, 0-2 far, and 1-2 both.
+    let triplets = Weak::Triplets(Triplets(vec![[0, 1, 2], [2, 1, 0], [1, 0, 2]]));
+    assert_eq!(*triplets.pairs().unwrap(), pairs(&[[0, 1], [0, 2]], &[true, false]));
+    let four = Weak::Quadruplets(Quadruplets(vec![[3, 2, 0, 1], [2, 3, 1, 4]]));
+    assert_eq!(*four.pairs().unwrap(), pairs(&[[0, 1], [1, 4], [2, 3]], &[false, false, true]));
+    for (weak, form) in [(&triplets, WeakKind::Chunks), (&four, WeakKind::Triplets), (&four, WeakKind::Chunks)] {
+        let refused = weak.kind().gives(form).unwrap_err();
+        assert!(matches!(refused, WeakError::Silent { .. }), "{refused}");
+    }
+    assert!(triplets.as_classes(3).unwrap_err().to_string().contains("which rows belong together"));
+    let chunks = Weak::Chunks(Chunks(vec![Some(1); 3]));
+    assert!(chunks.triplets(0).unwrap_err().to_string().contains("what is far; where no two chunks belong together"));
+    let one = chunks.as_classes(3).unwrap_err().to_string();
+    assert_eq!(one, "the chunks hold no two groups that could be two classes");
+}
+
+#[test]
+fn chunks_that_are_classes_label_the_data() {
+    let table = table("row,chunk\n4,9\n0,7\n3,9\n2,7\n");
+    let chunks = Weak::Chunks(Chunks::from_csv(&table.path, 6).unwrap()).as_classes(6).unwrap();
+    let data = Dataset {
+        name: "t".into(),
+        inputs: Inputs::Rows(Matrix::from_fn(6, 1, |i, _| i as f32)),
+        labels: None,
+        class_names: Vec::new(),
+        groups: Some((0..6).collect()),
+    };
+    let (rows, labelled) = chunks.dataset(&data).unwrap();
+    assert_eq!(rows, [0, 2, 3, 4]);
+    assert_eq!(labelled.features().as_slice(), [0.0, 2.0, 3.0, 4.0]);
+    assert_eq!(labelled.labels().unwrap(), [0, 0, 1, 1]);
+    assert_eq!(labelled.class_names, ["chunk 7", "chunk 9"]);
+    assert_eq!(labelled.groups, Some(vec![0, 2, 3, 4]));
+    assert!(matches!(chunks.dataset(&data.select(&[0, 1])), Err(WeakError::ChunkCount { got: 6, rows: 2 })));
+}
+
+/// A triplet (a, p, n) is the quadruplet (a, p, a, n), in value and in gradient, for distances and for similarities.
+#[test]
+fn triplets_are_quadruplets_with_a_common_row() {
+    let values: Vec<f32> = (0..18).map(|i| ((i * 37 % 19) as f32).sin()).collect();
+    let triplets = Triplets(vec![[0, 1, 2], [3, 4, 5], [0, 1, 5], [2, 5, 1]]);
+    let four: Vec<[usize; 4]> = triplets.0.iter().map(|&[a, p, n]| [a, p, a, n]).collect();
+    for smooth in [false, true] {
+        for distance in [Distance::default(), Distance::Cosine] {
+            let loss = TripletMargin { margin: 0.7, smooth, ..TripletMargin::default() };
+            let slopes = |of: &dyn Fn(&Pairwise) -> Tensor<1>| {
+                let x = Tensor::<2>::from_data(TensorData::new(values.clone(), [6, 3]), &Device::flex().autodiff());
+                let x = x.require_grad();
+                let value = of(&Pairwise::new(distance, x.clone(), &[0; 6], None).unwrap());
+                let slopes = x.grad(&value.clone().backward()).unwrap().try_into_vec_as::<f32>().unwrap();
+                (value.into_scalar::<f32>(), slopes)
+            };
+            let given = Tuples::from(&triplets);
+            let (wanted, wanted_slopes) = slopes(&|on| loss.forward(on, Some(&given)).unwrap());
+            let (got, got_slopes) = slopes(&|on| loss.forward_quadruplets(on, &four).unwrap());
+            assert!(wanted > 0.0 && (got - wanted).abs() < 1e-6, "{got} and {wanted}");
+            let off = got_slopes.iter().zip(&wanted_slopes).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
+            assert!(off < 1e-6 && wanted_slopes.iter().any(|slope| slope.abs() > 1e-3), "{off}");
+        }
+    }
+}
+
+/// Two pairs without a common row: the near one is pulled together, the far one pushed apart.
+#[test]
+fn a_quadruplet_compares_its_two_pairs() {
+    // Distances 1 and 2 on a line.
+    let rows = Tensor::<2>::from_data([[0.0], [1.0], [5.0], [7.0]], &Device::flex().autodiff()).require_grad();
+    let distance = Distance::Euclidean { normalized: false, squared: false };
+    let on = Pairwise::new(distance, rows.clone(), &[0; 4], None).unwrap();
+    let loss = TripletMargin { margin: 1.5, ..TripletMargin::default() };
+    let value = loss.forward_quadruplets(&on, &[[0, 1, 2, 3]]).unwrap();
+    let slopes = rows.grad(&value.clone().backward()).unwrap().try_into_vec_as::<f32>().unwrap();
+    assert!((value.into_scalar::<f32>() - 0.5).abs() < 1e-6, "1 - 2 + 1.5");
+    assert!(slopes.iter().zip([-1.0, 1.0, 1.0, -1.0]).all(|(s, w): (&f32, f32)| (s - w).abs() < 1e-5), "{slopes:?}");
+    assert_eq!(loss.forward_quadruplets(&on, &[]).unwrap().into_scalar::<f32>(), 0.0);
+    let beyond = loss.forward_quadruplets(&on, &[[0, 1, 4, 3]]).unwrap_err();
+    assert_eq!(beyond, MetricError::Tuple { what: "anchor", index: 4, rows: 4 });
+    let swap = TripletMargin { swap: true, ..loss };
+    assert!(swap.forward_quadruplets(&on, &[[0, 1, 2, 3]]).unwrap_err().to_string().contains("`swap`"));
 }
 
 struct Table {

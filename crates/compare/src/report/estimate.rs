@@ -66,6 +66,12 @@ impl Estimate {
         }
     }
 
+    /// The same difference with this standard error, where its own is smaller, and these degrees of freedom: what several
+    /// scores with a common spread tell of one of them.
+    pub fn steadied(self, error: f64, freedom: f64) -> Self {
+        Self { seeds: self.seeds, paired: self.paired, ..Self::with_error(self.mean, self.error.max(error), freedom) }
+    }
+
     /// The same difference `a - b` where `a` is the best of so many scores, and `b` the best of so many others, each chosen
     /// by its mean over these seeds.
     ///

@@ -9,7 +9,7 @@ use super::{
 use std::collections::BTreeSet;
 
 /// Explains the mark of the best scores.
-pub(super) const LEGEND: &str = "* best of its column, and those that paired t-tests over the seeds (95 %, Holm's \
+pub(super) const LEGEND: &str = "* best of its column, and those that t-tests over the seeds (95 %, Holm's \
                                  correction over all pairs) cannot tell from it. ± is half the 95 % interval over \
                                  seeds; with one seed there is none, and any difference may be chance.";
 

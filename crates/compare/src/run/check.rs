@@ -51,8 +51,9 @@ fn row(config: &Config, method: MethodName, data: &Prepared) -> anyhow::Result<V
     let views = data.augmenter(config.seed)?;
     let suits = || format!("`{method}` does not suit the data");
     for deep in method.base.trained() {
-        let dataset = if deep.needs_labels() { &data.labelled } else { &data.seen.train };
-        config.method.check_classes(deep, data.seen.train.class_names.len()).with_context(suits)?;
+        let taught = supervision::taught(data);
+        let dataset = if deep.needs_labels() { taught } else { &data.seen.train };
+        config.method.check_classes(deep, taught.class_names.len()).with_context(suits)?;
         let fit = Fit { config, name: method, data, dataset, views: &views, passes };
         if let Err(reason) = supervision::visit(config, data, deep, fit).with_context(suits)?? {
             refused.push(reason.to_string());

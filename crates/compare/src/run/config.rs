@@ -6,7 +6,7 @@ use super::{
     hybrid::HybridSettings,
     method::{MethodName, MethodSettings},
     monitor::MonitorKind,
-    supervision::{self, Constraints, Supervision},
+    supervision::{self, Constraints, Supervision, Unsaid},
     views::named_or_written,
 };
 use crate::{
@@ -96,6 +96,8 @@ pub struct Config {
     pub supervision: Supervision,
     /// Where statements in place of classes come from; one drawn an image if left out.
     pub constraints: Option<Constraints>,
+    /// What is taken of two images of which nothing was said.
+    pub unsaid: Unsaid,
     /// Unseen classes; three in ten if left out.
     pub unseen_classes: Option<UnseenClasses>,
     /// Whether encoders are scored after training on with 1 % and with 10 % of the labels as well.
@@ -134,6 +136,7 @@ impl Default for Config {
             label_noise: 0.0,
             supervision: Supervision::default(),
             constraints: None,
+            unsaid: Unsaid::default(),
             unseen_classes: None,
             fine_tune: preset.fine_tune,
             views: None,
@@ -216,6 +219,9 @@ impl Config {
         }
         if let Some(constraints) = &args.constraints {
             self.constraints = Some(Constraints::parse(constraints));
+        }
+        if let Some(name) = &args.unsaid {
+            self.unsaid = Unsaid::parse(name)?;
         }
         if let Some(list) = &args.methods {
             self.methods = MethodName::parse_list(list)?.iter().map(ToString::to_string).collect();

@@ -5,7 +5,7 @@ use super::{
     config::{Config, UnseenClasses},
     datasets_root,
     method::MethodName,
-    supervision::{Constraints, Supervision},
+    supervision::{Constraints, Supervision, Unsaid},
     told::{self, Told},
 };
 use anyhow::{Context, anyhow};
@@ -75,12 +75,13 @@ struct Asked {
     seed: u64,
     supervision: Supervision,
     constraints: Option<Constraints>,
+    unsaid: Unsaid,
 }
 
 impl Asked {
     fn by(config: &Config) -> Self {
-        let Config { labels, label_noise, seed, supervision, .. } = *config;
-        Self { labels, label_noise, seed, supervision, constraints: config.constraints.clone() }
+        let Config { labels, label_noise, seed, supervision, unsaid, .. } = *config;
+        Self { labels, label_noise, seed, supervision, constraints: config.constraints.clone(), unsaid }
     }
 }
 
@@ -296,7 +297,7 @@ fn other_data(name: &str, shape: Shape, seed: u64) -> anyhow::Result<Option<(Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metric::methods::Weak;
+    use metric::weak::Weak;
     use nearfar_core::data::catalog::{Options, open};
 
     #[test]

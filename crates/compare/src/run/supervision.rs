@@ -3,17 +3,16 @@
 
 use super::{
     config::Config,
-    method::{Base, Deep, DeepVisitor, Linear, MethodName, MethodSettings},
+    method::{Deep, DeepVisitor, Linear, MethodName, MethodSettings},
     prepare::Prepared,
+    statements::{Way, can_learn},
+    told::Told,
 };
-use anyhow::{anyhow, bail, ensure};
-use metric::{
-    mahalanobis::Fitted,
-    methods::{LossSettings, WeakKind, WeakTraining},
-};
-use nearfar_core::{backend::did_you_mean, data::Dataset, matrix::Matrix, optim::OptimizerConfig};
+use anyhow::{Context, anyhow, bail, ensure};
+use metric::{mahalanobis::Fitted, weak::WeakKind};
+use nearfar_core::{backend::did_you_mean, data::Dataset, matrix::Matrix};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
 
 /// What methods that learn from labels are told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,16 +75,45 @@ impl Constraints {
     }
 }
 
+/// What is taken of two images of which nothing was said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unsaid {
+    /// Nothing: they may or may not belong together.
+    #[default]
+    Unknown,
+    /// That they do not: chunks, and chains of pairs that belong together, are classes.
+    Different,
+}
+
+impl Unsaid {
+    /// By its name on the command line.
+    pub fn parse(name: &str) -> anyhow::Result<Self> {
+        match name {
+            "unknown" => Ok(Self::Unknown),
+            "different" => Ok(Self::Different),
+            _ => {
+                let hint = did_you_mean(name, ["unknown", "different"]);
+                Err(anyhow!("unknown value `{name}` of --unsaid{hint}; known: unknown, different"))
+            }
+        }
+    }
+}
+
 /// Checks the settings, and that every method that learns from labels can learn from what it is told.
 pub fn validate(config: &Config, methods: &[MethodName]) -> anyhow::Result<()> {
     let Some(kind) = config.supervision.weak() else {
         let without = config.constraints.is_none();
         ensure!(without, "--constraints needs --supervision pairs, triplets, quadruplets or chunks, got classes");
+        ensure!(config.unsaid == Unsaid::Unknown, "--unsaid needs --supervision pairs or chunks, got classes");
         return Ok(());
     };
     if let Some(Constraints::Count(count)) = config.constraints {
         let least = if kind == WeakKind::Pairs { 2 } else { 1 };
         ensure!(count >= least, "--constraints must be at least {least} for {}, got {count}", kind.name());
+    }
+    if config.unsaid == Unsaid::Different {
+        return kind.gives(WeakKind::Chunks).context("--unsaid different needs --supervision pairs or chunks");
     }
     let cannot: Vec<(String, anyhow::Error)> = methods
         .iter()
@@ -98,78 +126,39 @@ pub fn validate(config: &Config, methods: &[MethodName]) -> anyhow::Result<()> {
         method.is_ok_and(|m| m.needs_labels() && can_learn(&MethodSettings::default(), m, kind).is_ok())
     };
     let others: Vec<&str> = MethodName::listing().map(|(name, _)| name).filter(can).collect();
+    let way_out = if kind.gives(WeakKind::Chunks).is_ok() {
+        "If images of which nothing was said do not belong together, all can with --unsaid different. "
+    } else {
+        ""
+    };
     bail!(
-        "{} cannot learn from {}: {reason:#}. Of the methods that use labels these can: {}",
+        "{} cannot learn from {}: {reason:#}. {way_out}Of the methods that use labels these can: {}",
         names.join(", "),
         kind.name(),
         others.join(", ")
     )
 }
 
-/// Whether a method can learn from this kind alone; one that uses no labels can.
-fn can_learn(settings: &MethodSettings, method: MethodName, kind: WeakKind) -> anyhow::Result<()> {
-    ensure!(!matches!(method.base, Base::Hybrid(_)), "{method} trains on the class of every image");
-    if let Base::Deep(deep) = method.base
-        && deep.needs_labels()
-    {
-        let (training, _) = training(settings, deep)?;
-        training.check(kind)?;
-        let together = "chunks say only what belongs together: an encoder trained on them maps all images to one point";
-        ensure!(kind != WeakKind::Chunks, together);
-    }
-    let Some(metric) = method.metric.filter(|metric| *metric != Linear::Covariance) else { return Ok(()) };
-    match learns_from(metric) {
-        Some(own) if own == kind => Ok(()),
-        Some(own) => bail!("{method} learns from {}", own.name()),
-        None => bail!("{method} needs the class of every image"),
-    }
+/// What methods that learn from class labels train on: the labelled images, or those that statements make classes of.
+pub fn taught(data: &Prepared) -> &Dataset {
+    data.told.as_ref().and_then(Told::classes).map_or(&data.labelled, |taught| &taught.data)
 }
 
-/// The weak supervision that a Mahalanobis learner is made for.
-fn learns_from(metric: Linear) -> Option<WeakKind> {
-    match metric {
-        Linear::Itml | Linear::Mmc | Linear::Sdml => Some(WeakKind::Pairs),
-        Linear::Scml => Some(WeakKind::Triplets),
-        Linear::Lsml => Some(WeakKind::Quadruplets),
-        Linear::Rca => Some(WeakKind::Chunks),
-        Linear::Mahalanobis | Linear::Lmnn | Linear::Nca | Linear::Lfda | Linear::Mlkr | Linear::Covariance => None,
-    }
-}
-
-/// The loss of a method, on given tuples in place of those of classes.
-fn training(settings: &MethodSettings, deep: Deep) -> anyhow::Result<(WeakTraining, &OptimizerConfig)> {
-    match deep {
-        Deep::Siamese => {
-            let tuned = &settings.siamese;
-            let loss = LossSettings::Contrastive(tuned.settings.loss.clone());
-            Ok((WeakTraining { loss, distance: Some(tuned.settings.distance) }, &tuned.optimizer))
-        }
-        Deep::Triplet => {
-            let tuned = &settings.triplet;
-            let loss = LossSettings::TripletMargin(tuned.settings.loss.clone());
-            Ok((WeakTraining { loss, distance: Some(tuned.settings.distance) }, &tuned.optimizer))
-        }
-        Deep::Loss(place) => {
-            let tuned = settings.loss(place)?;
-            let own = &tuned.settings;
-            ensure!(own.miner.is_none(), "its miner chooses among classes: leave `miner` out");
-            let chosen = own.sampling.is_some() || own.images_per_class.is_some();
-            ensure!(!chosen, "batches hold what was said: leave `sampling` and `images_per_class` out");
-            Ok((WeakTraining { loss: own.loss.clone(), distance: own.distance }, &tuned.optimizer))
-        }
-        other => bail!("`{}` needs the class of every image", other.name()),
+/// The same images with the classes of the data, for those who watch.
+pub fn truth(data: &Prepared) -> Cow<'_, Dataset> {
+    match data.told.as_ref().and_then(Told::classes) {
+        Some(taught) => Cow::Owned(data.labelled.select(&taught.rows)),
+        None => Cow::Borrowed(&data.labelled),
     }
 }
 
 /// Hands the method `deep`, trained on what it is told, to `visitor`.
 pub fn visit<V: DeepVisitor>(config: &Config, data: &Prepared, deep: Deep, visitor: V) -> anyhow::Result<V::Output> {
-    let classes = data.seen.train.class_names.len();
-    let mut settings = MethodSettings { classes, ..config.method.clone() };
-    settings.supervised.settings.classes = classes;
+    let settings = config.method.for_classes(taught(data).class_names.len());
     match &data.told {
-        Some(told) if deep.needs_labels() => {
-            let (training, optimizer) = training(&settings, deep)?;
-            let method = training.method(told.weak.clone(), data.labelled.len())?.named(deep.name());
+        Some(told) if deep.needs_labels() && told.classes().is_none() => {
+            let (way, optimizer) = Way::of(&settings, deep)?;
+            let method = way.method(&told.weak, data.labelled.len())?.named(deep.name());
             Ok(visitor.visit(&method, optimizer))
         }
         _ => settings.visit(deep, visitor),
@@ -216,6 +205,7 @@ fn seen_by(data: &Prepared, metric: Linear) -> &Dataset {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nearfar_core::train::Sampling;
 
     fn check(supervision: Supervision, constraints: Option<Constraints>, methods: &str) -> Result<(), String> {
         let config = Config { supervision, constraints, ..Config::default() };
@@ -244,10 +234,13 @@ mod tests {
     fn methods_that_can_learn_from_it_pass() {
         for (supervision, methods) in [
             (Supervision::Classes, "all,manifold,instance"),
-            (Supervision::Pairs, "siamese,contrastive,multi_similarity,itml,mmc,sdml,covariance,simclr,instance,pca"),
-            (Supervision::Triplets, "triplet,siamese,ntxent,dynamic_soft_margin,scml,simclr+scml"),
-            (Supervision::Quadruplets, "siamese,contrastive+lsml,lsml"),
-            (Supervision::Chunks, "rca,untrained+rca,byol"),
+            (Supervision::Pairs, "siamese,contrastive,multi_similarity,simclr,instance,pca"),
+            (Supervision::Pairs, "triplet,ntxent,supcon,deep_mahalanobis"),
+            (Supervision::Pairs, "itml,mmc,sdml,lsml,scml,rca,covariance"),
+            (Supervision::Triplets, "triplet,siamese,ntxent,dynamic_soft_margin,supcon,deep_mahalanobis"),
+            (Supervision::Triplets, "itml,mmc,sdml,lsml,scml,simclr+scml"),
+            (Supervision::Quadruplets, "siamese,triplet,deep_mahalanobis,contrastive+lsml,lsml,itml,mmc,sdml"),
+            (Supervision::Chunks, "rca,untrained+rca,byol,itml,sdml"),
         ] {
             assert_eq!(check(supervision, None, methods), Ok(()), "{supervision:?}");
         }
@@ -256,25 +249,61 @@ mod tests {
     #[test]
     fn others_are_refused_with_the_reason_and_what_can() {
         for (supervision, methods, says) in [
-            (Supervision::Pairs, "siamese,triplet,lmnn", "`triplet`, `lmnn` cannot learn from pairs"),
-            (Supervision::Pairs, "triplet_margin", "a positive and a negative of the same image"),
-            (Supervision::Pairs, "rca", "rca learns from chunks"),
-            (Supervision::Triplets, "arcface", "it needs the class of every image"),
-            (Supervision::Quadruplets, "margin+lsml", "`margin+lsml`"),
-            (Supervision::Chunks, "contrastive", "maps all images to one point"),
+            (Supervision::Pairs, "siamese,arcface,lmnn", "`arcface`, `lmnn` cannot learn from pairs"),
+            (Supervision::Pairs, "arcface", "it needs the class of every image"),
             (Supervision::Pairs, "supervised", "`supervised` needs the class of every image"),
+            (Supervision::Pairs, "simclr-then-triplet", "trains on the class of every image"),
+            (Supervision::Pairs, "arcface", "with --unsaid different"),
+            (Supervision::Triplets, "rca", "triplets do not say which rows belong together"),
+            (Supervision::Quadruplets, "margin+lsml", "`margin+lsml`"),
+            (Supervision::Quadruplets, "supcon", "a positive and a negative of the same image"),
+            (Supervision::Quadruplets, "scml", "quadruplets do not say which of two rows is nearer to a third"),
+            (Supervision::Chunks, "contrastive", "all images may go to one point"),
+            (Supervision::Chunks, "mmc", "chunks do not say what is far"),
+            (Supervision::Chunks, "triplet", "with --unsaid different"),
         ] {
             let message = check(supervision, None, methods).unwrap_err();
             assert!(message.contains(says), "{message}");
             let able = match supervision {
-                Supervision::Pairs => ["siamese", "itml"],
-                Supervision::Triplets => ["triplet", "scml"],
-                Supervision::Quadruplets => ["siamese", "lsml"],
-                _ => ["rca", "rca"],
+                Supervision::Pairs => ["siamese", "scml"],
+                Supervision::Triplets => ["supcon", "scml"],
+                Supervision::Quadruplets => ["deep_mahalanobis", "lsml"],
+                _ => ["rca", "itml"],
             };
             let (_, others) = message.split_once("these can: ").expect("what can");
             assert!(able.iter().all(|name| others.split(", ").any(|other| other == *name)), "{message}");
+            let comparisons = matches!(supervision, Supervision::Triplets | Supervision::Quadruplets);
+            assert_eq!(message.contains("--unsaid"), !comparisons, "{message}");
         }
+    }
+
+    #[test]
+    fn what_was_not_said_may_make_classes() {
+        let check = |supervision, methods: &str| {
+            let config = Config { supervision, unsaid: Unsaid::Different, ..Config::default() };
+            validate(&config, &MethodName::parse_list(methods).unwrap()).map_err(|e| format!("{e:#}"))
+        };
+        for supervision in [Supervision::Pairs, Supervision::Chunks] {
+            assert_eq!(check(supervision, "all,arcface,lmnn,fast_ap,simclr-then-triplet,rca,mmc"), Ok(()));
+        }
+        let message = check(Supervision::Triplets, "siamese").unwrap_err();
+        assert!(message.contains("pairs or chunks") && message.contains("which rows belong together"), "{message}");
+        let message = check(Supervision::Classes, "siamese").unwrap_err();
+        assert!(message.contains("--unsaid needs --supervision pairs or chunks"), "{message}");
+        assert_eq!(Unsaid::parse("different").unwrap(), Unsaid::Different);
+        let message = Unsaid::parse("diferent").unwrap_err().to_string();
+        assert!(message.contains("did you mean `different`?"), "{message}");
+    }
+
+    #[test]
+    fn a_sampling_of_classes_is_refused_where_batches_hold_statements() {
+        let mut config = Config { supervision: Supervision::Pairs, ..Config::default() };
+        config.method.siamese.settings.sampling = Some(Sampling::PerClass { images: 4 });
+        let siamese = MethodName::parse_list("siamese").unwrap();
+        let message = format!("{:#}", validate(&config, &siamese).unwrap_err());
+        assert!(message.contains("leave `sampling` out"), "{message}");
+        config.unsaid = Unsaid::Different;
+        validate(&config, &siamese).unwrap();
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use super::{
     config::Config,
     method::{Linear, MethodSettings},
-    supervision::Constraints,
+    statements::learner,
+    supervision::{Constraints, Unsaid},
+    taught::Taught,
 };
 use anyhow::{Context, bail, ensure};
 use metric::{
-    mahalanobis::{Fitted, MahalanobisError},
-    methods::{Weak, WeakKind},
-    weak::{Chunks, Pairs, Quadruplets, Triplets},
+    mahalanobis::Fitted,
+    weak::{Chunks, Pairs, Quadruplets, Triplets, Weak, WeakKind},
 };
 use nearfar_core::{
     data::{Dataset, Inputs},
@@ -29,6 +30,8 @@ pub struct Told {
     pub count: usize,
     /// Their number and source, in words.
     pub note: String,
+    /// Their classes, where what was not said is taken as different.
+    classes: Option<Taught>,
 }
 
 impl Told {
@@ -36,11 +39,22 @@ impl Told {
     /// image in the data as they came, of which there are `rows`.
     pub fn new(config: &Config, labelled: &Dataset, numbers: &[usize], rows: usize) -> anyhow::Result<Option<Self>> {
         let Some(kind) = config.supervision.weak() else { return Ok(None) };
-        match &config.constraints {
-            Some(Constraints::File(path)) => Self::from_file(kind, path, numbers, rows).map(Some),
-            Some(Constraints::Count(count)) => Self::drawn(kind, *count, labelled, config.seed).map(Some),
-            None => Self::drawn(kind, default_count(kind, labelled.len()), labelled, config.seed).map(Some),
+        let mut told = match &config.constraints {
+            Some(Constraints::File(path)) => Self::from_file(kind, path, numbers, rows, config.unsaid)?,
+            Some(Constraints::Count(count)) => Self::drawn(kind, *count, labelled, config.seed)?,
+            None => Self::drawn(kind, default_count(kind, labelled.len()), labelled, config.seed)?,
+        };
+        if config.unsaid == Unsaid::Different {
+            let taught = Taught::new(&told.weak, labelled).context("--unsaid different")?;
+            told.note = format!("{}; {}", told.note, taught.note);
+            told.classes = Some(taught);
         }
+        Ok(Some(told))
+    }
+
+    /// The classes that the statements make, if they are to.
+    pub fn classes(&self) -> Option<&Taught> {
+        self.classes.as_ref()
     }
 
     fn drawn(kind: WeakKind, count: usize, labelled: &Dataset, seed: u64) -> anyhow::Result<Self> {
@@ -61,10 +75,10 @@ impl Told {
         };
         let count = statements(&weak);
         let note = format!("trained on {count} {} drawn from the labels of {} images", kind.name(), labels.len());
-        Ok(Self { weak, count, note })
+        Ok(Self { weak, count, note, classes: None })
     }
 
-    fn from_file(kind: WeakKind, path: &Path, numbers: &[usize], rows: usize) -> anyhow::Result<Self> {
+    fn from_file(kind: WeakKind, path: &Path, numbers: &[usize], rows: usize, unsaid: Unsaid) -> anyhow::Result<Self> {
         let (all, weak) = match kind {
             WeakKind::Pairs => {
                 let all = Pairs::from_csv(path)?;
@@ -89,6 +103,10 @@ impl Told {
         };
         let (kind, file) = (kind.name(), path.display());
         all.validate(rows).with_context(|| format!("--constraints {file}"))?;
+        if unsaid == Unsaid::Different {
+            // A contradiction is named by the rows of the file.
+            all.as_classes(rows).with_context(|| format!("--constraints {file}"))?;
+        }
         let (count, given) = (statements(&weak), statements(&all));
         ensure!(
             count > 0,
@@ -98,21 +116,16 @@ impl Told {
         );
         let rest = if count < given { "; the others name images that are held out" } else { "" };
         let note = format!("trained on {count} of the {given} {kind} in {file}{rest}");
-        Ok(Self { weak, count, note })
+        Ok(Self { weak, count, note, classes: None })
     }
 
     /// Learns a Mahalanobis metric on features `rows` of the labelled images.
     pub fn fit(&self, settings: &MethodSettings, metric: Linear, rows: &Matrix) -> anyhow::Result<Fitted> {
-        let fitted: Result<Fitted, MahalanobisError> = match (&self.weak, metric) {
-            (Weak::Pairs(pairs), Linear::Itml) => settings.itml.fit_pairs(rows, pairs, None),
-            (Weak::Pairs(pairs), Linear::Mmc) => settings.mmc.fit_pairs(rows, pairs),
-            (Weak::Pairs(pairs), Linear::Sdml) => settings.sdml.fit_pairs(rows, pairs),
-            (Weak::Triplets(triplets), Linear::Scml) => settings.scml.fit_triplets(rows, triplets),
-            (Weak::Quadruplets(four), Linear::Lsml) => settings.lsml.fit_quadruplets(rows, four, None),
-            (Weak::Chunks(chunks), Linear::Rca) => settings.rca.fit_chunks(rows, chunks),
-            (weak, _) => bail!("this learner cannot learn from {}", weak.kind().name()),
-        };
-        Ok(fitted?)
+        match (&self.classes, learner(settings, metric)) {
+            (Some(taught), _) => taught.fit(settings, metric, rows),
+            (None, Some(learner)) => Ok(learner.fit_weak(rows, &self.weak)?),
+            (None, None) => bail!("this learner cannot learn from {}", self.weak.kind().name()),
+        }
     }
 }
 
@@ -190,6 +203,43 @@ mod tests {
         assert!(told(Supervision::Chunks, count(6)).unwrap_err().to_string().contains("large enough for 4"));
         assert_eq!(told(Supervision::Triplets, None).unwrap().unwrap().count, 10, "one an image");
         assert!(told(Supervision::Classes, None).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_was_not_said_makes_classes_and_the_note_says_how_false_they_are() {
+        // Rows 5 to 14 are the images 0 to 9, of the classes 0, 1, 2, 0, 1, 2, 0, 1, 2, 0.
+        let (_file, constraints) = file("row,chunk\n5,4\n8,4\n6,2\n9,2\n11,1\n14,1\n");
+        let config =
+            Config { supervision: Supervision::Chunks, constraints, unsaid: Unsaid::Different, ..Config::default() };
+        let told = Told::new(&config, &data(), &(5..15).collect::<Vec<_>>(), 20).unwrap().unwrap();
+        let taught = told.classes().expect("classes");
+        assert_eq!(taught.rows, [0, 1, 3, 4, 6, 9]);
+        assert_eq!(taught.data.labels().unwrap(), [2, 1, 2, 1, 0, 0]);
+        assert_eq!(taught.data.class_names, ["chunk 1", "chunk 2", "chunk 4"]);
+        // Chunks 1 and 4 are of class 0: 4 of the 12 pairs of images of two chunks.
+        assert!(
+            told.note.contains("3 classes of 6 images") && told.note.contains("33.3 % are of one class"),
+            "{}",
+            told.note
+        );
+        let unknown = Config { unsaid: Unsaid::Unknown, ..config };
+        let told = Told::new(&unknown, &data(), &(5..15).collect::<Vec<_>>(), 20).unwrap().unwrap();
+        assert!(told.classes().is_none());
+    }
+
+    #[test]
+    fn chains_of_pairs_make_classes_or_contradict_themselves() {
+        let told = |text: &str| {
+            let (_file, constraints) = file(text);
+            let config =
+                Config { supervision: Supervision::Pairs, constraints, unsaid: Unsaid::Different, ..Config::default() };
+            Told::new(&config, &data(), &(5..15).collect::<Vec<_>>(), 20)
+        };
+        let found = told("a,b,same\n5,8,1\n11,8,1\n6,5,0\n").unwrap().unwrap();
+        let taught = found.classes().expect("classes");
+        assert_eq!((taught.rows.as_slice(), taught.data.labels().unwrap()), (&[0, 1, 3, 6][..], &[0, 1, 0, 0][..]));
+        let message = format!("{:#}", told("a,b,same\n5,8,1\n11,8,1\n11,5,0\n").unwrap_err());
+        assert!(message.contains("pair 2 (from 0) says that the rows 11 and 5"), "{message}");
     }
 
     #[test]

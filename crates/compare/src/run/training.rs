@@ -25,6 +25,7 @@ use nearfar_core::{
     train::{Method, Needs, Order, TrainConfig, TrainData, Trained, Warning, train},
 };
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
@@ -115,7 +116,7 @@ impl Runner<'_> {
 
     /// Two methods on one encoder, with the budget of one.
     pub fn hybrid(&self, hybrid: Hybrid, job: &Job, augmenter: &Augmenter) -> anyhow::Result<Learnt> {
-        let settings = self.config.method.for_classes(self.data.seen.train.class_names.len());
+        let settings = self.config.method.for_classes(supervision::taught(self.data).class_names.len());
         let ways = self.config.hybrid;
         let name = hybrid.to_string();
         let run = |part: &str, labels: bool, stage: Stage, encoder: Encoder| TrainingRun {
@@ -170,14 +171,15 @@ impl DeepVisitor for TrainingRun<'_> {
 
     fn visit<M: Method>(self, method: &M, optimizer: &OptimizerConfig) -> Self::Output {
         let Runner { config, data, device, out } = self.runner;
-        let dataset = if self.labels { &data.labelled } else { &data.seen.train };
+        let dataset = if self.labels { supervision::taught(data) } else { &data.seen.train };
+        let truth = if self.labels { supervision::truth(data) } else { Cow::Borrowed(&data.seen.train) };
         let needs = method.needs();
         let (course, order) = course(config, &needs, dataset, self.stage, self.seed, optimizer)?;
         let checkpoints = Some(out.join("checkpoints").join(&self.folder));
         let course = TrainConfig { checkpoints, ..course };
         let width = data.encoder.features();
         let watched = Watched {
-            train: dataset,
+            train: &truth,
             validation: &data.seen.validation,
             augmenter: self.augmenter,
             features: width,

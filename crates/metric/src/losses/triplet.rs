@@ -1,12 +1,14 @@
 use super::{
     Gradient, PairLoss, Term,
     math::{hinge, softplus},
+    term::reduce,
 };
 use crate::{
     Distance, MetricError, Pairwise, Reducer, Tuples,
     reducer::ElementKind,
     tuples::{Triplet, triplets_or_all},
 };
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -39,6 +41,47 @@ impl Default for TripletMargin {
 }
 
 impl TripletMargin {
+    /// Checks that the loss takes quadruplets: `swap` is about three rows.
+    ///
+    /// # Errors
+    /// With `swap`.
+    pub fn accepts_quadruplets(&self) -> Result<(), MetricError> {
+        let what = "the two pairs of a quadruplet have no anchor in common to `swap`: leave it out";
+        if self.swap { Err(MetricError::Settings(what)) } else { Ok(()) }
+    }
+
+    /// The loss `[1]` over quadruplets (a, b, c, d) in place of triplets: `[d(a, b) - d(c, d) + margin]+`. A triplet
+    /// (a, p, n) is the quadruplet (a, p, a, n). `a` and `c` are rows of the embeddings, `b` and `d` of the references.
+    ///
+    /// # Errors
+    /// As [`PairLoss::forward`], and with `swap`.
+    pub fn forward_quadruplets(&self, on: &Pairwise, quadruplets: &[[usize; 4]]) -> Result<Tensor<1>, MetricError> {
+        self.validate()?;
+        self.accepts_quadruplets()?;
+        for &[a, b, c, d] in quadruplets {
+            let inside = [("anchor", a.max(c), on.anchors()), ("reference", b.max(d), on.references())];
+            if let Some((what, index, rows)) = inside.into_iter().find(|(_, index, rows)| index >= rows) {
+                return Err(MetricError::Tuple { what, index, rows });
+            }
+        }
+        let sign = on.sign();
+        let violation = move |&[a, b, c, d]: &[usize; 4]| {
+            let (near, far) = (on.values().row(a)[b], on.values().row(c)[d]);
+            sign * (near - far) + self.margin
+        };
+        let values = quadruplets.iter().map(|q| self.cost(violation(q)).0).collect();
+        let anchors = quadruplets.iter().map(|q| q[0] as u32).collect();
+        let term = Term::new(ElementKind::Tuple, values, anchors, move |weights, gradient| {
+            for (q, weight) in quadruplets.iter().zip(weights).filter(|(_, weight)| **weight != 0.0) {
+                let slope = weight * sign * self.cost(violation(q)).1;
+                let &[a, b, c, d] = q;
+                gradient.row_mut(a)[b] += slope;
+                gradient.row_mut(c)[d] -= slope;
+            }
+        });
+        reduce(on, vec![term], &self.reducer)
+    }
+
     /// Value and slope of one violation.
     fn cost(&self, violation: f32) -> (f32, f32) {
         if self.smooth {

@@ -18,8 +18,8 @@
 //! | [`Scml`] | triplets, or classes | one row nearer than another by a margin | `triplets * d`, `(n + bases) d^2` |
 //! | [`Pca`] | none | the directions of greatest variance: the baseline | one eigendecomposition |
 //!
-//! Weak supervision (pairs, triplets, quadruplets, chunks) comes as the types of [`crate::weak`];
-//! [`pairs_from_labels`], [`quadruplets_from_labels`], [`chunks_from_labels`] and [`knn_triplets`] make it from
+//! Weak supervision (pairs, triplets, quadruplets, chunks) comes as the types of [`crate::weak`]; a [`WeakLearner`]
+//! also learns from the kinds that it is not made for, where they say as much. [`pairs_from_labels`], [`quadruplets_from_labels`], [`chunks_from_labels`] and [`knn_triplets`] make it from
 //! classes.
 //!
 //! Rows cross the boundary as [`Matrix`] (`f32`); all computing is in `f64`. Results do not depend on the number of
@@ -61,6 +61,7 @@ mod scml;
 mod screen;
 mod sdml;
 mod threshold;
+mod weak;
 
 pub use constraints::{chunks_from_labels, pairs_from_labels, quadruplets_from_labels};
 pub use covariance::Covariance;
@@ -81,6 +82,7 @@ pub use rca::Rca;
 pub use scml::Scml;
 pub use sdml::Sdml;
 pub use threshold::{ThresholdStrategy, choose_threshold};
+pub use weak::WeakLearner;
 
 use nearfar_core::matrix::Matrix;
 

@@ -19,7 +19,7 @@ use nearfar_core::{
 use serde::{Deserialize, Serialize};
 
 /// Distances of embeddings as they are: scaling them is what the metric is for.
-const DISTANCE: Distance = Distance::Euclidean { normalized: false, squared: false };
+pub(super) const DISTANCE: Distance = Distance::Euclidean { normalized: false, squared: false };
 
 /// An encoder `f` with a learnt Mahalanobis distance on top, trained together:
 ///
@@ -141,7 +141,7 @@ impl Staged<MahalanobisEmbedder, NoMemory> for DeepMahalanobis {
 }
 
 /// `|L^T L - I|^2` a feature, `[1]`; `map` is `L^T`.
-fn away_from_identity(map: Tensor<2>) -> Tensor<1> {
+pub(super) fn away_from_identity(map: Tensor<2>) -> Tensor<1> {
     let [features, _] = map.dims();
     let identity = Tensor::<2>::eye(features, &map.device());
     let away = map.clone().matmul(map.transpose()) - identity; // [features, features]

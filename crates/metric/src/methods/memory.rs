@@ -22,6 +22,11 @@ impl LossMemory {
         Self { gaps: gaps.map(|gaps| Param::from_tensor(gaps).set_require_grad(false)) }
     }
 
+    /// For a loss that is not in the table and keeps nothing.
+    pub(super) fn nothing() -> Self {
+        Self { gaps: None }
+    }
+
     /// The histogram, empty before the first batch and for a loss that has none.
     ///
     /// # Errors

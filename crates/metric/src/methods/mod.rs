@@ -19,7 +19,7 @@ pub use siamese::Siamese;
 pub use supcon::SupConMethod;
 pub use table::{LossKind, LossSettings, MinerSettings};
 pub use triplet::{Mining, TripletMethod};
-pub use weak::{Weak, WeakKind, WeakMethod, WeakModel, WeakTraining};
+pub use weak::{WeakMethod, WeakModel, WeakTraining};
 
 use crate::{Distance, MetricError, Pairwise};
 use burn::{

@@ -1,106 +1,42 @@
-use super::{LossMemory, loss::over_tuples, table::LossSettings};
+mod own;
+mod told;
+
+use self::told::Told;
+use super::{Embedder, LossMemory, deep_mahalanobis::away_from_identity, loss::over_tuples, table::LossSettings};
 use crate::{
-    Distance, MetricError, Pairwise, Tuples,
-    losses::{Contrastive, Evidence},
-    weak::{Chunks, Pairs, Quadruplets, Triplets, WeakError},
+    Distance, MetricError, Pairwise,
+    losses::{Contrastive, Evidence, PairLoss, SupCon},
+    weak::{Weak, WeakError, WeakKind},
 };
 use burn::{
-    module::Module,
+    module::{Module, Param},
     tensor::{Device, Tensor},
 };
 use nearfar_core::{
     encoder::Encoder,
-    train::{Batch, BatchError, Embedded, GivenTuples, Method, Needs, Objective, Progress, Sampling, Staged},
+    head::{Head, HeadConfig},
+    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
-
-/// What can be said about rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WeakKind {
-    /// Pairs that belong together or not.
-    Pairs,
-    /// Anchors that are nearer to one row than to another.
-    Triplets,
-    /// Pairs that are nearer than other pairs.
-    Quadruplets,
-    /// Small groups that belong together.
-    Chunks,
-}
-
-impl WeakKind {
-    /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Pairs, Self::Triplets, Self::Quadruplets, Self::Chunks];
-
-    /// Its name, in the plural.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pairs => "pairs",
-            Self::Triplets => "triplets",
-            Self::Quadruplets => "quadruplets",
-            Self::Chunks => "chunks",
-        }
-    }
-}
-
-/// What was said about the rows of the data.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Weak {
-    /// Pairs that belong together or not.
-    Pairs(Pairs),
-    /// Anchors that are nearer to one row than to another.
-    Triplets(Triplets),
-    /// Pairs that are nearer than other pairs.
-    Quadruplets(Quadruplets),
-    /// Small groups that belong together.
-    Chunks(Chunks),
-}
-
-impl Weak {
-    /// Which kind it is.
-    pub fn kind(&self) -> WeakKind {
-        match self {
-            Self::Pairs(_) => WeakKind::Pairs,
-            Self::Triplets(_) => WeakKind::Triplets,
-            Self::Quadruplets(_) => WeakKind::Quadruplets,
-            Self::Chunks(_) => WeakKind::Chunks,
-        }
-    }
-
-    /// Checks it against data of `rows` rows.
-    ///
-    /// # Errors
-    /// As the `validate` of what it is.
-    pub fn validate(&self, rows: usize) -> Result<(), WeakError> {
-        match self {
-            Self::Pairs(pairs) => pairs.validate(rows),
-            Self::Triplets(triplets) => triplets.validate(rows),
-            Self::Quadruplets(quadruplets) => quadruplets.validate(rows),
-            Self::Chunks(chunks) => chunks.validate(rows),
-        }
-    }
-
-    /// What it says about a batch of these rows, as tuples of the batch.
-    pub fn tuples(&self, rows: &[usize]) -> Tuples {
-        match self {
-            Self::Pairs(pairs) => Tuples::from(&pairs.within(rows)),
-            Self::Triplets(triplets) => Tuples::from(&triplets.within(rows)),
-            Self::Quadruplets(quadruplets) => Tuples::from(&quadruplets.within(rows)),
-            Self::Chunks(chunks) => Tuples::from(&chunks.within(rows)),
-        }
-    }
-}
 
 /// How an encoder is trained with a loss over tuples on what was said about the data, without class labels.
 ///
-/// Of pairs, triplets and quadruplets a batch holds as many as fit, side by side, each once a pass. Chunks say only
-/// what belongs together, so batches of their rows are shuffled, and those that meet in a batch count.
+/// A batch holds as many statements as fit, side by side, each once a pass. A loss must be able to learn from the kind
+/// ([`LossSettings::evidence`]):
 ///
-/// A loss must be able to learn from the kind ([`LossSettings::evidence`]): pairs and quadruplets (whose two pairs are
-/// taken as one of each kind) need a loss that values every pair by itself; triplets also serve losses that compare a
-/// positive with a negative of the same anchor.
+/// | loss | pairs | triplets | quadruplets | chunks |
+/// |---|---|---|---|---|
+/// | values every pair by itself | yes | as one pair of each kind | as one pair of each kind | no |
+/// | compares a positive and a negative of an anchor | joined | yes | `triplet_margin` alone | no |
+/// | needs classes | no | no | no | no |
+///
+/// Joined: batches hold the triplets that pairs make ([`Pairs::triplets`](crate::weak::Pairs::triplets)), and of the
+/// rows of a batch every answer counts. `triplet_margin` compares the two pairs of a quadruplet
+/// ([`TripletMargin::forward_quadruplets`](crate::losses::TripletMargin::forward_quadruplets)).
+///
+/// Chunks alone train no encoder: nothing is far, and all rows may go to one point. Where no two chunks belong together
+/// they are classes, and so are chains of pairs: [`Weak::as_classes`] makes class labels of them, from which every
+/// method learns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WeakTraining {
@@ -123,104 +59,116 @@ impl WeakTraining {
     /// Names what is out of range, or what the loss lacks, and which loss to take.
     pub fn check(&self, kind: WeakKind) -> Result<(), MetricError> {
         self.loss.check(self.distance, None)?;
-        let triplets = kind == WeakKind::Triplets;
-        let reason = match self.loss.evidence() {
-            Evidence::Classes => "it needs the class of every image",
-            Evidence::Triplets if !triplets => "it compares a positive and a negative of the same image",
-            Evidence::Pairs | Evidence::Triplets => return Ok(()),
-        };
-        let instead = if triplets { "triplet_margin" } else { "contrastive" };
-        Err(MetricError::Evidence { loss: self.loss.name(), given: kind.name(), reason, instead })
+        match &self.loss {
+            LossSettings::TripletMargin(loss) if kind == WeakKind::Quadruplets => loss.accepts_quadruplets(),
+            loss => suffices(loss.name(), loss.evidence(), kind),
+        }
     }
 
     /// The method for this supervision of data of `rows` rows.
     ///
     /// # Errors
-    /// As [`WeakTraining::check`], and when the supervision does not fit the data.
+    /// As [`WeakTraining::check`], and when the supervision does not fit the data or, of pairs, makes no triplet for a
+    /// loss that needs them.
     pub fn method(self, supervision: Weak, rows: usize) -> Result<WeakMethod, WeakError> {
         self.check(supervision.kind())?;
-        supervision.validate(rows)?;
         let name = self.loss.name();
-        Ok(WeakMethod { training: self, name, told: Told::new(supervision) })
+        WeakMethod::new(name, WeakLoss::Table(self.loss), self.distance, Top::Nothing, &supervision, rows)
     }
 }
 
-/// Supervision as batches need it.
+/// Checks that a loss that must be told so much can learn from this kind.
+fn suffices(loss: &'static str, evidence: Evidence, kind: WeakKind) -> Result<(), MetricError> {
+    let reason = match (evidence, kind) {
+        (_, WeakKind::Chunks) => return Err(MetricError::NothingFar { loss }),
+        (Evidence::Classes, _) => "it needs the class of every image",
+        (Evidence::Triplets, WeakKind::Quadruplets) => "it compares a positive and a negative of the same image",
+        (Evidence::Pairs | Evidence::Triplets, _) => return Ok(()),
+    };
+    let instead = if kind == WeakKind::Pairs { "contrastive" } else { "triplet_margin" };
+    Err(MetricError::Evidence { loss, given: kind.name(), reason, instead })
+}
+
+/// The loss of a method on statements.
 #[derive(Clone, Debug, PartialEq)]
-enum Told {
-    /// The answer to every pair, the smaller row first.
-    Pairs {
-        given: GivenTuples,
-        same: HashMap<[usize; 2], bool>,
+enum WeakLoss {
+    /// One of the table.
+    Table(LossSettings),
+    /// That of `supcon`, which is a method of its own.
+    SupCon(SupCon),
+}
+
+impl WeakLoss {
+    fn evidence(&self) -> Evidence {
+        match self {
+            Self::Table(loss) => loss.evidence(),
+            Self::SupCon(loss) => loss.evidence(),
+        }
+    }
+}
+
+/// What stands on the encoder while it trains.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Top {
+    Nothing,
+    /// A head of so many hidden units and outputs.
+    Projector([usize; 2]),
+    /// A learnt distance, with the weight of its penalty.
+    Mahalanobis {
+        penalty: f64,
     },
-    Triplets(GivenTuples),
-    Quadruplets(GivenTuples),
-    Chunks(Chunks),
 }
 
-impl Told {
-    fn new(supervision: Weak) -> Self {
-        match supervision {
-            Weak::Pairs(Pairs { pairs, same }) => {
-                let answers = pairs.iter().zip(&same).map(|([a, b], same)| ([*a.min(b), *a.max(b)], *same));
-                Self::Pairs { same: answers.collect(), given: GivenTuples::Pairs(pairs.into()) }
-            }
-            Weak::Triplets(Triplets(triplets)) => Self::Triplets(GivenTuples::Triplets(triplets.into())),
-            Weak::Quadruplets(Quadruplets(four)) => Self::Quadruplets(GivenTuples::Quadruplets(four.into())),
-            Weak::Chunks(chunks) => Self::Chunks(chunks),
-        }
-    }
-
-    fn sampling(&self) -> Sampling {
-        match self {
-            Self::Pairs { given, .. } | Self::Triplets(given) | Self::Quadruplets(given) => {
-                Sampling::Tuples(given.clone())
-            }
-            Self::Chunks(_) => Sampling::Shuffled,
-        }
-    }
-
-    /// The tuples of a batch of these rows, as its order of images puts them side by side.
-    fn tuples(&self, rows: &[usize]) -> Tuples {
-        match self {
-            Self::Pairs { same, .. } => {
-                let pairs: Vec<[usize; 2]> = side_by_side(rows);
-                let answer = |[i, j]: &[usize; 2]| {
-                    let (a, b) = (rows[*i], rows[*j]);
-                    same.get(&[a.min(b), a.max(b)]).copied()
-                };
-                // Rows that stand side by side but were never compared say nothing.
-                let answered = pairs.iter().filter_map(|pair| Some((*pair, answer(pair)?)));
-                let (pairs, same) = answered.unzip();
-                Tuples::from(&Pairs { pairs, same })
-            }
-            Self::Triplets(_) => Tuples::from(&Triplets(side_by_side(rows))),
-            Self::Quadruplets(_) => Tuples::from(&Quadruplets(side_by_side(rows))),
-            Self::Chunks(chunks) => Tuples::from(&chunks.within(rows)),
-        }
-    }
-}
-
-/// Places `0..N`, `N..2 N` and so on of a batch of these rows.
-fn side_by_side<const N: usize>(rows: &[usize]) -> Vec<[usize; N]> {
-    (0..rows.len() / N).map(|k| std::array::from_fn(|i| N * k + i)).collect()
-}
-
-/// An encoder trained on weak supervision; made by [`WeakTraining::method`], which checks everything.
+/// An encoder trained on weak supervision; made by [`WeakTraining::method`],
+/// [`SupConMethod::weak`](super::SupConMethod::weak) and [`DeepMahalanobis::weak`](super::DeepMahalanobis::weak), which
+/// check everything.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeakMethod {
-    training: WeakTraining,
     name: &'static str,
+    loss: WeakLoss,
+    distance: Option<Distance>,
+    top: Top,
     told: Told,
 }
 
-/// The encoder alone.
+/// An encoder and, where the method has one, what stands on it.
 #[derive(Module, Debug)]
 pub struct WeakModel {
     encoder: Encoder,
+    projector: Option<Head>,
+    /// `L^T` of a learnt distance, `[features, features]`.
+    metric: Option<Param<Tensor<2>>>,
+}
+
+impl WeakModel {
+    /// What the loss compares, `[n, d]`.
+    fn embed(&self, view: Tensor<4>) -> Tensor<2> {
+        let features = self.encoder.forward(view); // [n, features]
+        let projected = match &self.projector {
+            Some(projector) => projector.forward(features),
+            None => features,
+        };
+        match &self.metric {
+            Some(map) => projected.matmul(map.val()),
+            None => projected,
+        }
+    }
 }
 
 impl WeakMethod {
+    fn new(
+        name: &'static str,
+        loss: WeakLoss,
+        distance: Option<Distance>,
+        top: Top,
+        said: &Weak,
+        rows: usize,
+    ) -> Result<Self, WeakError> {
+        said.validate(rows)?;
+        let told = Told::new(said, loss.evidence())?;
+        Ok(Self { name, loss, distance, top, told })
+    }
+
     /// Under another name in reports and checkpoints than that of its loss.
     #[must_use]
     pub fn named(self, name: &'static str) -> Self {
@@ -228,12 +176,37 @@ impl WeakMethod {
     }
 
     /// The loss `[1]` of embeddings `[n, d]` of the rows `indices`.
-    fn value(&self, x: Tensor<2>, memory: &mut LossMemory, indices: &[usize]) -> Result<Tensor<1>, MetricError> {
-        let WeakTraining { loss, distance } = &self.training;
-        // Nothing is known of classes; the tuples say it all.
-        let on = Pairwise::new(loss.distance(*distance), x, &vec![0; indices.len()], None)?;
-        over_tuples(loss, &on, Some(&self.told.tuples(indices)), memory)
+    fn value(
+        &self,
+        model: &WeakModel,
+        x: Tensor<2>,
+        memory: &mut LossMemory,
+        indices: &[usize],
+    ) -> Result<Tensor<1>, MetricError> {
+        let loss = match &self.loss {
+            WeakLoss::Table(loss) => {
+                let on = compared(x, loss.distance(self.distance))?;
+                match (loss, self.told.quadruplets(indices)) {
+                    (LossSettings::TripletMargin(loss), Some(four)) => loss.forward_quadruplets(&on, &four),
+                    _ => over_tuples(loss, &on, Some(&self.told.tuples(indices)), memory),
+                }
+            }
+            WeakLoss::SupCon(loss) => {
+                let on = compared(x, loss.default_distance())?;
+                loss.forward(&on, Some(&self.told.tuples(indices)))
+            }
+        }?;
+        Ok(match (self.top, &model.metric) {
+            (Top::Mahalanobis { penalty }, Some(map)) => loss + away_from_identity(map.val()).mul_scalar(penalty),
+            _ => loss,
+        })
     }
+}
+
+/// Nothing is known of classes; the tuples say it all.
+fn compared(x: Tensor<2>, distance: Distance) -> Result<Pairwise, MetricError> {
+    let [rows, _] = x.dims();
+    Pairwise::new(distance, x, &vec![0; rows], None)
 }
 
 impl Method for WeakMethod {
@@ -248,8 +221,19 @@ impl Method for WeakMethod {
         Needs { views: 1, labels: false, sampling: self.told.sampling() }
     }
 
-    fn build(&self, encoder: Encoder, _: usize, _: u64, device: &Device) -> (WeakModel, LossMemory) {
-        (WeakModel { encoder }, LossMemory::new(&self.training.loss, device))
+    fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (WeakModel, LossMemory) {
+        let (mut head, mut metric) = (None, None);
+        match self.top {
+            Top::Nothing => {}
+            Top::Projector([hidden, output]) => head = Some(HeadConfig::new([features, hidden, output])),
+            Top::Mahalanobis { .. } => metric = Some(Param::from_tensor(Tensor::<2>::eye(features, device))),
+        }
+        let Embedder { encoder, projector } = Embedder::new(encoder, head, seed, device);
+        let memory = match &self.loss {
+            WeakLoss::Table(loss) => LossMemory::new(loss, device),
+            WeakLoss::SupCon(_) => LossMemory::nothing(),
+        };
+        (WeakModel { encoder, projector, metric }, memory)
     }
 
     fn objective(
@@ -269,20 +253,24 @@ impl Method for WeakMethod {
     fn encoder<'a>(&self, model: &'a WeakModel) -> &'a Encoder {
         &model.encoder
     }
+
+    fn components(&self, model: &WeakModel) -> Option<Tensor<2>> {
+        model.metric.as_ref().map(|map| map.val().detach().transpose())
+    }
 }
 
 impl Staged<WeakModel, LossMemory> for WeakMethod {
     fn embed(&self, model: &WeakModel, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
-        vec![model.encoder.forward(views[0].clone())] // [n, d]
+        vec![model.embed(views[0].clone())] // [n, d]
     }
 
     fn loss(
         &self,
-        _: &WeakModel,
+        model: &WeakModel,
         memory: &mut LossMemory,
         batch: &Embedded<'_>,
         _: Progress,
     ) -> Result<Tensor<1>, BatchError> {
-        Ok(self.value(batch.outputs[0].clone(), memory, batch.indices)?)
+        Ok(self.value(model, batch.outputs[0].clone(), memory, batch.indices)?)
     }
 }

@@ -62,6 +62,35 @@ pub enum WeakError {
     /// No chunk says anything.
     #[error("no chunk has two rows: a chunk of one row says nothing")]
     SingleChunks,
+    /// Statements of a kind that does not say what a learner needs.
+    #[error("{given} do not say {missing}{}", way_out(given))]
+    Silent {
+        /// Pairs, triplets, quadruplets or chunks.
+        given: &'static str,
+        /// What is needed.
+        missing: &'static str,
+    },
+    /// Statements of a kind that could say it, but do not.
+    #[error("the {given} hold no {what}")]
+    Lacks {
+        /// Pairs, triplets, quadruplets or chunks.
+        given: &'static str,
+        /// What is needed.
+        what: &'static str,
+    },
+    /// A pair of different rows that a chain of same pairs joins.
+    #[error(
+        "pair {place} (from 0) says that the rows {a} and {b} do not belong together, but a chain of other pairs says \
+         that they do: correct one of them"
+    )]
+    Chain {
+        /// Its place in the list.
+        place: usize,
+        /// Its first row.
+        a: usize,
+        /// Its second row.
+        b: usize,
+    },
     /// The labels do not hold what was to be drawn.
     #[error("the labels hold no {what}: give two rows of one class, and rows of another class")]
     Missing {
@@ -105,7 +134,15 @@ pub enum WeakError {
     /// A loss or its settings do not suit it.
     #[error(transparent)]
     Metric(#[from] crate::MetricError),
+    /// A Mahalanobis learner cannot learn from what it was given.
+    #[error(transparent)]
+    Mahalanobis(#[from] crate::mahalanobis::MahalanobisError),
     /// A table could not be read.
     #[error(transparent)]
     Data(#[from] nearfar_core::data::DataError),
+}
+
+/// Behind a refusal: what else can be done with this kind.
+fn way_out(given: &str) -> &'static str {
+    if given == "chunks" { "; where no two chunks belong together, learn from them as classes" } else { "" }
 }

@@ -9,6 +9,7 @@ mod pairs;
 mod references;
 mod robust;
 mod verification;
+mod weak;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -12,10 +12,10 @@ use burn::{
 use metric::{
     Distance,
     methods::{
-        DeepMahalanobis, LossSettings, LossTraining, MinerSettings, Mining, Siamese, SupConMethod, TripletMethod, Weak,
+        DeepMahalanobis, LossSettings, LossTraining, MinerSettings, Mining, Siamese, SupConMethod, TripletMethod,
         WeakTraining,
     },
-    weak::Pairs,
+    weak::{Pairs, Weak},
 };
 use nearfar_core::{
     data::Shape,
