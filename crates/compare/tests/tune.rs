@@ -53,6 +53,13 @@ fn every_method_gets_as_many_trials_on_validation_and_the_tuned_settings_run() {
     let report = report(&out.join("final-2"));
     let rows: Vec<&str> = report["rows"].as_array().unwrap().iter().map(|r| r["method"].as_str().unwrap()).collect();
     assert_eq!(rows, ["pixels", "triplet", "simclr+lmnn"]);
+    // It says what was searched and chosen.
+    let told = report["tuning"]["methods"].as_array().unwrap();
+    let names: Vec<&str> = told.iter().map(|method| method["method"].as_str().unwrap()).collect();
+    assert_eq!(names, ["triplet", "simclr", "lmnn"]);
+    assert!(told.iter().all(|method| method["trials"] == 2 && !method["settings"].as_array().unwrap().is_empty()));
+    let page = fs::read_to_string(out.join("final-2").join("index.html")).unwrap();
+    assert!(page.contains("Settings that were searched") && page.contains("Equal effort: every method has 2 trials"));
     let best = &tuning["methods"][0];
     let chosen = &best["trials"][best["best_trial"].as_u64().unwrap() as usize - 1]["settings"];
     let rate = |value: &Value| value.as_f64().unwrap();

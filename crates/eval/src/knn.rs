@@ -48,6 +48,24 @@ pub struct Knn {
 /// When features are empty or not finite, shapes do not fit, a setting is out of range, or a query has a class that no
 /// training row has.
 pub fn knn(training: (&Matrix, &[usize]), queries: (&Matrix, &[usize]), config: &KnnConfig) -> Result<Knn, EvalError> {
+    let hits = knn_hits(training, queries, config)?;
+    Ok(Knn {
+        accuracy: hits.iter().filter(|hit| **hit).count() as f64 / hits.len() as f64,
+        k: config.k.min(training.0.rows()),
+        temperature: config.temperature,
+        queries: hits.len(),
+    })
+}
+
+/// Whether the class with the most votes is its own, for each of the `queries`: the values behind [`knn`].
+///
+/// # Errors
+/// As [`knn`].
+pub fn knn_hits(
+    training: (&Matrix, &[usize]),
+    queries: (&Matrix, &[usize]),
+    config: &KnnConfig,
+) -> Result<Vec<bool>, EvalError> {
     check_labelled("queries", queries.0, queries.1)?;
     check_labelled("training rows", training.0, training.1)?;
     let classes = Classes::new(training.1);
@@ -55,13 +73,7 @@ pub fn knn(training: (&Matrix, &[usize]), queries: (&Matrix, &[usize]), config: 
         return Err(EvalError::UnknownClass { what: "queries", row, class: queries.1[row] });
     }
     let predicted = knn_predict(training, queries.0, config)?;
-    let hits = predicted.iter().zip(queries.1).filter(|(found, expected)| found == expected).count();
-    Ok(Knn {
-        accuracy: hits as f64 / predicted.len() as f64,
-        k: config.k.min(training.0.rows()),
-        temperature: config.temperature,
-        queries: predicted.len(),
-    })
+    Ok(predicted.iter().zip(queries.1).map(|(found, expected)| found == expected).collect())
 }
 
 /// The class with the most votes for each row of `queries` `[q, d]`; ties go to the smaller class index.
@@ -147,6 +159,8 @@ mod tests {
         let found = knn((&bank, &[0, 1, 2, 3]), (&queries, &[0, 0, 1]), &config).unwrap();
         assert!((found.accuracy - 1.0 / 3.0).abs() < 1e-12);
         assert_eq!((found.k, found.queries), (3, 3));
+        let hits = knn_hits((&bank, &[0, 1, 2, 3]), (&queries, &[0, 0, 1]), &config).unwrap();
+        assert_eq!(hits, [true, false, false]);
     }
 
     #[test]

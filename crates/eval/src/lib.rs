@@ -64,7 +64,7 @@ pub use error::EvalError;
 pub use few_shot::{FewShot, FewShotConfig, few_shot};
 pub use geometry::{alignment, class_separation, intra_inter_ratio, label_alignment, std_of_normalized, uniformity};
 pub use kmeans::{KMeans, KMeansConfig, kmeans};
-pub use knn::{Knn, KnnConfig, knn, knn_predict};
+pub use knn::{Knn, KnnConfig, knn, knn_hits, knn_predict};
 pub use neighbors::{Distance, Neighbors, nearest};
 pub use probe::{LinearProbe, ProbeConfig, ProbeFit, linear_probe};
 pub use prototypes::{Prototypes, prototypes};

@@ -1,6 +1,6 @@
 //! What was run, and what went wrong: the lists that Markdown and HTML show around the tables.
 
-use super::{Crossover, Report, Row, RunInfo, Status, groups::distinct};
+use super::{Crossover, Report, Row, RunInfo, Status, Tuning, groups::distinct};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -20,6 +20,14 @@ pub(super) fn runs(report: &Report) -> Vec<(String, Facts, Facts)> {
     let own = [RunInfo { label: String::new(), ..report.info() }];
     let runs = if report.runs.is_empty() { &own[..] } else { &report.runs[..] };
     runs.iter().map(|run| (run.label.clone(), facts(run, &report.rows), settings(&run.settings))).collect()
+}
+
+/// How the settings of each run were searched, with its label; nothing for runs whose settings were given.
+pub(super) fn tunings(report: &Report) -> Vec<(String, Tuning)> {
+    if report.runs.is_empty() {
+        return report.tuning.iter().map(|tuning| (String::new(), tuning.clone())).collect();
+    }
+    report.runs.iter().filter_map(|run| Some((run.label.clone(), run.tuning.clone()?))).collect()
 }
 
 /// Where the lead of the families changes along the labels, one sentence or more for each score.

@@ -2,7 +2,7 @@
 
 use super::{
     Budget, Confused, Cost, DatasetInfo, FigureSet, Figures, MethodFigures, Paradigm, Png, Query, Report, Row, Shown,
-    Similarities, Status,
+    Similarities, Status, Tuned, TunedSetting, Tuning,
 };
 use std::collections::BTreeMap;
 
@@ -29,6 +29,7 @@ pub(super) fn row(method: &str, paradigm: Paradigm, seed: u64, scores: &[(&str, 
         curve: Vec::new(),
         monitors: BTreeMap::new(),
         bootstrap: BTreeMap::new(),
+        parts: BTreeMap::new(),
     }
 }
 
@@ -100,6 +101,26 @@ pub(super) fn head_to_head() -> Report {
         rows,
         ..Report::default()
     }
+}
+
+/// The search of one method and one setting.
+pub(super) fn tuning() -> Tuning {
+    let setting = TunedSetting {
+        name: "optimizer.learning_rate".into(),
+        prior: "log-uniform, 0.0001 to 0.01".into(),
+        given: "0.001".into(),
+        chosen: "0.004".into(),
+    };
+    let tuned = Tuned {
+        method: "simclr".into(),
+        trials: 20,
+        failed: 0,
+        given: Some(0.5),
+        best: Some(0.625),
+        best_trial: Some(7),
+        settings: vec![setting],
+    };
+    Tuning { statement: vec!["Equal effort: every method has 20 trials.".into()], methods: vec![tuned] }
 }
 
 /// The pictures of two methods of [`head_to_head`].

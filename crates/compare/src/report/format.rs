@@ -48,7 +48,7 @@ pub(super) fn probability(p: f64) -> String {
 }
 
 /// Three digits; what rounds to zero has no sign.
-fn plain(value: f64) -> String {
+pub(super) fn plain(value: f64) -> String {
     let text = format!("{value:.DIGITS$}");
     match text.strip_prefix('-') {
         Some(digits) if digits.bytes().all(|byte| matches!(byte, b'0' | b'.')) => digits.to_owned(),

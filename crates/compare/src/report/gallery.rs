@@ -9,7 +9,7 @@ use minijinja::{Value, context};
 use std::collections::BTreeSet;
 
 /// Most bytes of small pictures in a page. Where there are more, marks of maps have names alone.
-const PICTURES: usize = 2_300_000;
+const PICTURES: usize = 2_100_000;
 
 /// The drawings, with their tables.
 pub(super) fn figures(report: &Report, pictures: &Figures) -> Vec<Value> {
@@ -54,20 +54,24 @@ pub(super) fn thumbnails(pictures: &Figures) -> Vec<Value> {
     found
 }
 
-/// Queries with their neighbours, method by method; nothing where there are no pictures to show.
+/// Queries with their neighbours, method by method, those of unseen classes beside those of the trained ones; nothing
+/// where there are no pictures to show.
 pub(super) fn galleries(pictures: &Figures) -> Vec<Value> {
-    let with_pictures = pictures.sets.iter().enumerate().filter(|(_, set)| !set.thumbnails.is_empty());
-    let of_set = |(number, set): (usize, &FigureSet)| {
-        let method = |own: &MethodFigures| {
-            context! {
-                run => set.run.as_str(),
-                method => own.method.as_str(),
+    let mut found: Vec<(&str, &str, Vec<Value>)> = Vec::new();
+    for (number, set) in pictures.sets.iter().enumerate().filter(|(_, set)| !set.thumbnails.is_empty()) {
+        for own in set.methods.iter().filter(|own| !own.gallery.is_empty()) {
+            let part = context! {
+                name => if set.unseen { "unseen classes" } else { "trained classes" },
                 queries => own.gallery.iter().map(|query| gallery_row(number, set, query)).collect::<Vec<_>>(),
+            };
+            let names = (set.run.as_str(), own.method.as_str());
+            match found.iter_mut().find(|(run, method, _)| (*run, *method) == names) {
+                Some((_, _, parts)) => parts.push(part),
+                None => found.push((names.0, names.1, vec![part])),
             }
-        };
-        set.methods.iter().filter(|own| !own.gallery.is_empty()).map(method).collect::<Vec<_>>()
-    };
-    with_pictures.flat_map(of_set).collect()
+        }
+    }
+    found.into_iter().map(|(run, method, parts)| context! { run => run, method => method, parts => parts }).collect()
 }
 
 fn gallery_row(number: usize, set: &FigureSet, query: &Query) -> Value {
@@ -166,5 +170,21 @@ mod tests {
             thumbnails(&pictures).iter().map(|thumb| thumb.get_attr("class").unwrap().to_string()).collect();
         // Item 3, the query, has no room left; nothing shows item 11.
         assert_eq!(shown, ["t0-7", "t0-9"]);
+    }
+
+    #[test]
+    fn unseen_classes_stand_beside_the_trained_ones() {
+        let mut pictures = figures();
+        let mut other = FigureSet { unseen: true, ..pictures.sets[0].clone() };
+        other.methods.remove(0);
+        pictures.sets.push(other);
+        let found = galleries(&pictures);
+        let names = |gallery: &Value| -> Vec<String> {
+            let parts = gallery.get_attr("parts").unwrap();
+            parts.try_iter().unwrap().map(|part| part.get_attr("name").unwrap().to_string()).collect()
+        };
+        assert_eq!(found.len(), 2);
+        assert_eq!(names(&found[0]), ["trained classes"]);
+        assert_eq!(names(&found[1]), ["trained classes", "unseen classes"]);
     }
 }

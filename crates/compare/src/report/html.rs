@@ -1,7 +1,7 @@
 //! `index.html`: one page that loads nothing from elsewhere. Its only script shows the picture of a point of a map.
 
 use super::{
-    Figures, Paradigm, Recommendation, Report, ReportError, Summary, Verdict,
+    Figures, Paradigm, Recommendation, Report, ReportError, Summary, Tuned, Tuning, Verdict,
     chart::{Chart, chart},
     choice::{Certainty, Choice, Scored},
     definitions,
@@ -51,6 +51,7 @@ fn page(report: &Report, pictures: &Figures) -> Result<String, minijinja::Error>
         joined => report.summary.iter().any(|summary| !summary.run.is_empty()),
         summary => report.summary.iter().map(summary).collect::<Vec<_>>(),
         runs => runs,
+        tunings => facts::tunings(report).iter().map(|(run, found)| tuning(run, found)).collect::<Vec<_>>(),
         definitions => pairs(&meanings),
     })
 }
@@ -202,6 +203,25 @@ fn summary(summary: &Summary) -> Value {
         low => end(summary.ci95_low),
         high => end(summary.ci95_high),
         seeds => summary.seeds,
+    }
+}
+
+fn tuning(run: &str, tuning: &Tuning) -> Value {
+    let method = |own: &Tuned| {
+        let settings = own.settings.iter().map(|setting| {
+            context! {
+                name => setting.name.as_str(),
+                prior => setting.prior.as_str(),
+                given => setting.given.as_str(),
+                chosen => setting.chosen.as_str(),
+            }
+        });
+        context! { cells => own.cells().to_vec(), name => own.method.as_str(), settings => settings.collect::<Vec<_>>() }
+    };
+    context! {
+        run => run,
+        statement => tuning.statement.clone(),
+        methods => tuning.methods.iter().map(method).collect::<Vec<_>>(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a report says about its run besides the rows.
 
+use super::Tuning;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -74,4 +75,7 @@ pub struct RunInfo {
     /// Settings.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub settings: Map<String, Value>,
+    /// How they were searched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuning: Option<Tuning>,
 }

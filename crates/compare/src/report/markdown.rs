@@ -1,7 +1,7 @@
 //! `report.md`.
 
 use super::{
-    Comparison, Ranking, Recommendation, Report, Summary, Verdict,
+    Comparison, Ranking, Recommendation, Report, Summary, TunedSetting, Tuning, Verdict,
     facts::{self, Facts},
     format::{interval, number, probability, signed, with_half},
     table::{Cell, LEGEND, Table, tables},
@@ -19,6 +19,7 @@ pub(super) fn render(report: &Report) -> String {
         comparisons(report),
         remarks(report),
         summary(report),
+        tunings(report),
         setup(report),
         definitions(report),
     ];
@@ -165,6 +166,28 @@ fn setup(report: &Report) -> String {
     blocks.join("\n\n")
 }
 
+/// How the settings were searched, and what was chosen.
+fn tunings(report: &Report) -> String {
+    let line = |cells: &[&str]| cells.iter().map(|cell| escape(cell)).collect::<Vec<_>>();
+    let block = |(run, tuning): &(String, Tuning)| {
+        let mut found = vec![line(&["method", "trials", "given settings", "chosen settings", "at trial", "gain"])];
+        let mut settings = vec![line(&["method", "setting", "searched", "given", "chosen"])];
+        for own in &tuning.methods {
+            found.push(line(&own.cells().each_ref().map(String::as_str)));
+            let cells = |setting: &TunedSetting| {
+                let TunedSetting { name, prior, given, chosen } = setting;
+                line(&[own.method.as_str(), name, prior, given, chosen])
+            };
+            settings.extend(own.settings.iter().map(cells));
+        }
+        let run = if run.is_empty() { String::new() } else { format!("### {}\n\n", escape(run)) };
+        let statement = escape(&tuning.statement.join(" "));
+        format!("{run}{statement}\n\n{}\n\n{}", grid(&found, 1), grid(&settings, 3))
+    };
+    let blocks: Vec<_> = facts::tunings(report).iter().map(block).collect();
+    if blocks.is_empty() { String::new() } else { format!("## Settings that were searched\n\n{}", blocks.join("\n\n")) }
+}
+
 fn remarks(report: &Report) -> String {
     section("Remarks", facts::remarks(report).iter().map(|remark| format!("- {}", escape(remark))).collect())
 }
@@ -215,103 +238,4 @@ fn escape(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::{
-        Paradigm,
-        fixtures::{at, head_to_head, seeds},
-    };
-
-    fn small() -> Report {
-        let mut rows = seeds("triplet", Paradigm::Metric, "transfer.seen.knn", &[0.80, 0.82, 0.84]);
-        rows.extend(seeds("simclr", Paradigm::Contrastive, "retrieval.seen.map_at_r", &[0.5]));
-        let mut report = Report { rows, ..Report::default() };
-        report.summarize();
-        report
-    }
-
-    #[test]
-    fn the_head_to_head() {
-        assert_eq!(
-            scores(&small()).lines().take(6).collect::<Vec<_>>(),
-            [
-                "## Scores",
-                "",
-                "| method | family | retrieval.seen.map_at_r | transfer.seen.knn | train_seconds |",
-                "| --- | --- | ---: | ---: | ---: |",
-                "| triplet | metric | - | **0.820 ±0.050** \\* | 2.0 s ±0.0 s |",
-                "| simclr | contrastive | **0.500** \\* | - | 2.0 s |",
-            ]
-        );
-    }
-
-    #[test]
-    fn all_scores() {
-        assert_eq!(
-            summary(&small()),
-            "## All scores\n\n\
-             | method | score | mean | 95 % interval | seeds |\n\
-             | --- | --- | ---: | ---: | ---: |\n\
-             | triplet | images_per_second | 300/s | 300/s to 300/s | 3 |\n\
-             | triplet | train_seconds | 2.0 s | 2.0 s to 2.0 s | 3 |\n\
-             | triplet | transfer.seen.knn | 0.820 | 0.770 to 0.870 | 3 |\n\
-             | simclr | images_per_second | 300/s | - | 1 |\n\
-             | simclr | retrieval.seen.map_at_r | 0.500 | - | 1 |\n\
-             | simclr | train_seconds | 2.0 s | - | 1 |"
-        );
-    }
-
-    #[test]
-    fn the_whole_page() {
-        let mut report = head_to_head();
-        report.summarize();
-        let page = render(&report);
-        let sections: Vec<_> = page.lines().filter(|line| line.starts_with('#')).collect();
-        assert_eq!(
-            sections,
-            [
-                "# Metric or contrastive learning: &lt;script&gt;alert('x')&lt;/script&gt; &amp; \\| \"shapes\"/conv4",
-                "## Recommendation",
-                "## Verdicts",
-                "## Scores",
-                "## Who is ahead",
-                "## All scores",
-                "## What was run",
-                "## Definitions",
-            ]
-        );
-        assert!(!page.contains("<script"));
-        assert!(page.contains("- **goal: supported**, +0.200 [+0.200, +0.200]."), "{page}");
-        assert!(page.contains("| retrieval.seen.map_at_r | triplet | siamese | +0.100 | [+0.100, +0.100] | < 0.001 |"));
-        assert!(page.contains("Average ranks, retrieval.seen.map_at_r over 3 seeds: triplet 1.00, siamese 2.00,"));
-        assert!(page.contains("- Another number of labels: not measured"));
-        assert!(page.contains("- Classes: 10 (7 seen, 3 unseen); unseen: cat, &lt;script&gt;dog, ship"));
-        assert!(page.contains("- data.images: 1000"));
-        assert!(page.contains("- retrieval.\\*.map_at_r: Mean average precision at R"));
-        assert!(page.ends_with('\n') && !page.contains("\n\n\n"));
-    }
-
-    #[test]
-    fn crossovers_have_a_section() {
-        let score = "transfer.seen.linear_probe";
-        let mut rows = Vec::new();
-        for (share, metric, contrastive) in [(0.01, 0.2, 0.4), (1.0, 0.8, 0.6)] {
-            rows.extend(at("labels", share, seeds("triplet", Paradigm::Metric, score, &[metric, metric])));
-            rows.extend(at(
-                "labels",
-                share,
-                seeds("simclr", Paradigm::Contrastive, score, &[contrastive, contrastive]),
-            ));
-        }
-        let mut report = Report { rows, ..Report::default() };
-        report.summarize();
-        let line =
-            "## Crossovers\n\n- transfer.seen.linear_probe: Metric learning overtakes at about 10 % of the labels";
-        assert!(render(&report).contains(line), "{}", render(&report));
-    }
-
-    #[test]
-    fn markup_in_names_is_escaped() {
-        assert_eq!(escape("a|b*c_d_ [x](y)\n`z`"), "a\\|b\\*c_d\\_ \\[x\\](y) `z`");
-    }
-}
+mod tests;

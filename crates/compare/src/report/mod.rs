@@ -23,6 +23,7 @@ mod gallery;
 mod groups;
 mod html;
 mod info;
+mod item_parts;
 mod join;
 mod markdown;
 mod ranking;
@@ -33,6 +34,7 @@ mod summary;
 mod svg;
 mod table;
 pub mod terminal;
+mod tuning;
 pub mod verdict;
 mod write;
 
@@ -40,11 +42,13 @@ pub use ahead::Comparison;
 pub use error::ReportError;
 pub use figures::{Confused, FigureSet, Figures, MethodFigures, Png, Query, Shown, Similarities};
 pub use info::{Budget, DatasetInfo, Failure, RunInfo};
+pub use item_parts::ItemParts;
 pub use join::join;
 pub use ranking::Ranking;
 pub use recommendation::Recommendation;
 pub use row::{Bootstrap, Cost, Paradigm, Row, Status};
 pub use summary::Summary;
+pub use tuning::{Tuned, TunedSetting, Tuning};
 pub use verdict::{Crossover, Verdict};
 pub use write::{check_writable, read, read_figures, replace, write};
 
@@ -65,6 +69,10 @@ pub mod axis {
     pub const CONSTRAINTS: &str = "constraints";
     /// Share of the labels given that are false.
     pub const NOISE: &str = "noise";
+    /// Embeddings in the queue of a method.
+    pub const QUEUE: &str = "queue";
+    /// Temperature of a method or of its loss.
+    pub const TEMPERATURE: &str = "temperature";
 }
 
 /// All that a run found out.
@@ -98,6 +106,9 @@ pub struct Report {
     /// Every setting of the run, defaults included.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub settings: Map<String, Value>,
+    /// How the settings were searched, where `compare tune` chose them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuning: Option<Tuning>,
     /// What each kind of score means, derived from the scores that occur.
     #[serde(default)]
     pub definitions: BTreeMap<String, String>,
@@ -140,6 +151,7 @@ impl Default for Report {
             verdicts: Vec::new(),
             encoder: String::new(),
             settings: Map::new(),
+            tuning: None,
             definitions: BTreeMap::new(),
             failures: Vec::new(),
             notes: Vec::new(),
@@ -186,6 +198,7 @@ impl Report {
             dataset: self.dataset.clone(),
             budget: self.budget,
             settings: self.settings.clone(),
+            tuning: self.tuning.clone(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One line of a report.
 
+use super::ItemParts;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -50,6 +51,9 @@ pub struct Row {
     /// Intervals of scores that are means over queries, by the score's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub bootstrap: BTreeMap<String, Bootstrap>,
+    /// Scores on equal parts of the test items, by the score's name: what intervals over items rest on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<String, ItemParts>,
 }
 
 /// 95 % percentile bootstrap intervals of one score of one row: what other test items would give. The interval over

@@ -9,10 +9,13 @@
 //! the level that is left to each of the methods that the side ahead was chosen from.
 
 mod algorithms;
+mod along;
 mod crossover;
 mod family;
 mod goal;
 mod holm;
+mod leads;
+mod settings;
 mod sweep;
 mod words;
 
@@ -83,6 +86,9 @@ pub struct Verdict {
     /// What the claim is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub difference: Option<Difference>,
+    /// The setting that was swept for it; empty for the claims that every report holds.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub axis: String,
     /// Label of the run in a joined report.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub run: String,
@@ -120,14 +126,17 @@ pub struct Part {
     pub p_holm: Option<f64>,
 }
 
-/// The four verdicts of every run in the rows, from the rows that came to their end.
+/// The four verdicts of every run in the rows and those on what it swept, from the rows that came to their end.
 pub(super) fn verdicts(rows: &[Row]) -> Vec<Verdict> {
     let of_run = |run: &str| {
         let rows: Vec<&Row> = rows.iter().filter(|row| row.run == run && row.status == Status::Ok).collect();
         let mut verdicts =
-            [goal::goal(&rows), sweep::supervision(&rows), sweep::training(&rows), algorithms::algorithms(&rows)];
+            vec![goal::goal(&rows), sweep::supervision(&rows), sweep::training(&rows), algorithms::algorithms(&rows)];
+        let swept = [sweep::noise(&rows), settings::queue(&rows), settings::temperature(&rows)];
+        verdicts.extend(swept.into_iter().flatten());
         holm::correct(&mut verdicts);
-        verdicts.map(|verdict| Verdict { run: run.to_owned(), ..verdict })
+        verdicts.iter_mut().for_each(|verdict| run.clone_into(&mut verdict.run));
+        verdicts
     };
     runs(rows).into_iter().flat_map(of_run).collect()
 }
@@ -170,6 +179,7 @@ impl Verdict {
             ci95_high: interval.map(|(_, high)| high),
             evidence,
             difference: Some(difference),
+            axis: String::new(),
             run: String::new(),
             parts: Vec::new(),
             p_value: estimate.and_then(|estimate| estimate.p_value),
@@ -177,8 +187,16 @@ impl Verdict {
         }
     }
 
-    /// Name of the difference that it is about.
-    pub(super) fn topic(&self) -> &'static str {
+    /// The same about this setting alone.
+    fn along(self, axis: &str) -> Self {
+        Self { axis: axis.to_owned(), ..self }
+    }
+
+    /// The setting that was swept for it, or the difference that it is about.
+    pub(super) fn topic(&self) -> &str {
+        if !self.axis.is_empty() {
+            return &self.axis;
+        }
         match self.difference {
             Some(Difference::Goal) => "goal",
             Some(Difference::Supervision) => "supervision",

@@ -48,7 +48,7 @@ pub fn pictures(
         explained,
         spectrum: spectrum(&sample)?,
         similarities: similarities(&sample, &points, distance),
-        gallery: ranked.map_or(Ok(Vec::new()), |ranked| gallery(features, labels, distance, ranked))?,
+        gallery: ranked.map_or(Ok(Vec::new()), |ranked| gallery(features, labels, distance, ranked, unseen))?,
         confused: confused(features, labels, distance, &checked)?,
         ..MethodFigures::default()
     };
@@ -130,19 +130,26 @@ fn similarities(sample: &Matrix, points: &[Shown], distance: Distance) -> Option
     Some(Similarities { measure: measure.to_owned(), low, high, positives, negatives })
 }
 
-/// The two best, the two middle and the two worst queries with their nearest neighbours.
+/// The two best, the two middle and the two worst queries with their nearest neighbours; of unseen classes one each, as the
+/// page has room for so many pictures.
 fn gallery(
     features: &Matrix,
     labels: &[usize],
     distance: Distance,
     ranked: &PerQuery,
+    unseen: bool,
 ) -> Result<Vec<Query>, EvalError> {
     let mut order: Vec<usize> = (0..ranked.query.len()).collect();
     order.sort_by(|a, b| ranked.map_at_r[*b].total_cmp(&ranked.map_at_r[*a]).then(a.cmp(b)));
     let (middle, last) = (order.len() / 2, order.len().saturating_sub(1));
-    let places = [("best", [0, 1]), ("median", [middle, middle + 1]), ("worst", [last.saturating_sub(1), last])];
+    let (best, worst) = ([("best", 0), ("best", 1)], [("worst", last.saturating_sub(1)), ("worst", last)]);
+    let places = if unseen {
+        vec![best[0], ("median", middle), worst[1]]
+    } else {
+        vec![best[0], best[1], ("median", middle), ("median", middle + 1), worst[0], worst[1]]
+    };
     let mut chosen: Vec<(usize, &str)> = Vec::new();
-    for (place, at) in places.iter().flat_map(|(place, at)| at.map(|at| (*place, at))) {
+    for (place, at) in places {
         // Where there are few queries, a place may be missing or be another's.
         let Some(query) = order.get(at) else { continue };
         if chosen.iter().all(|(known, _)| known != query) {
@@ -246,6 +253,9 @@ mod tests {
             assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9);
         }
         assert_eq!((set.points.len(), set.thumbnails.len(), set.classes.len(), set.unseen), (40, 40, 2, false));
+        let (_, found) = pictures(&test, &features, Distance::Cosine, Some(&ranked), true).unwrap();
+        let places: Vec<_> = found.gallery.iter().map(|query| query.place.as_str()).collect();
+        assert_eq!((places, found.gallery[2].query.item), (vec!["best", "median", "worst"], 0));
     }
 
     #[test]

@@ -87,6 +87,7 @@ impl Runner<'_> {
             curve: learnt.curve.clone(),
             monitors: learnt.monitors.clone(),
             bootstrap: Default::default(),
+            parts: Default::default(),
         };
         if let Some(told) = told {
             row.axes.insert(axis::CONSTRAINTS.to_owned(), told.count as f64);
@@ -106,6 +107,7 @@ impl Runner<'_> {
         }
         row.scores = scores.values;
         row.bootstrap = scores.bootstrap;
+        row.parts = scores.parts;
         row.notes.extend(scores.notes);
         if job.pictured {
             match scorer.pictures(self.data) {

@@ -41,7 +41,7 @@ pub use embed::embed;
 pub use hybrid::Hybrid;
 pub use method::MethodName;
 pub use query::query;
-pub use session::{rewrite_report, run, sweep};
+pub use session::{rewrite_report, run, run_tuned, sweep};
 pub use tune::{Objective, tune};
 
 use std::path::PathBuf;

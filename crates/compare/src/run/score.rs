@@ -1,11 +1,11 @@
 //! All scores of a row's features, named `TASK.WHERE.METRIC`.
 
 use super::{embedded::Embedded, figures, prepare::Prepared};
-use crate::report::{Bootstrap, FigureSet, MethodFigures};
+use crate::report::{Bootstrap, FigureSet, ItemParts, MethodFigures};
 use nearfar_core::matrix::Matrix;
 use nearfar_eval::{
     Distance, EvalError, FewShotConfig, KMeansConfig, KnnConfig, PerQuery, ProbeConfig, alignment, clustering,
-    effective_rank, few_shot, knn, linear_probe, prototypes, retrieval_per_query, rho_spectrum, stats,
+    effective_rank, few_shot, knn_hits, linear_probe, prototypes, retrieval_per_query, rho_spectrum, stats,
     std_of_normalized, uniformity, verification,
 };
 use std::{collections::BTreeMap, rc::Rc};
@@ -26,6 +26,8 @@ pub struct Scores {
     pub notes: Vec<String>,
     /// Intervals over queries and classes, by the name of the score.
     pub bootstrap: BTreeMap<String, Bootstrap>,
+    /// Scores on equal parts of the test items, by the name of the score.
+    pub parts: BTreeMap<String, ItemParts>,
 }
 
 impl Scores {
@@ -35,6 +37,11 @@ impl Scores {
         } else {
             self.notes.push(format!("{name} is {value}"));
         }
+    }
+
+    /// Keeps what a score is on parts of the items, from its value on each.
+    fn add_parts(&mut self, name: &str, values: &[f64]) {
+        self.parts.extend(ItemParts::of(values).map(|parts| (name.to_owned(), parts)));
     }
 
     fn add_all<T>(&mut self, what: &str, result: Result<T, EvalError>, add: impl FnOnce(&mut Self, T)) {
@@ -52,8 +59,8 @@ type Labelled<'a> = (&'a Matrix, &'a [usize]);
 pub struct Scorer {
     embedded: Rc<Embedded>,
     fixed: Scores,
-    /// Retrieval scores of each test item of the seen classes.
-    ranked: Option<PerQuery>,
+    /// Retrieval scores of each test item, of the seen and of the unseen classes.
+    ranked: [Option<PerQuery>; 2],
 }
 
 impl Scorer {
@@ -61,14 +68,14 @@ impl Scorer {
     pub fn new(embedded: Rc<Embedded>, data: &Prepared) -> anyhow::Result<Self> {
         let mut fixed = Scores::default();
         let (test, labels) = (&embedded.seen[2], data.seen.test.labels_for("scoring")?);
-        let ranked = rank(&mut fixed, "seen", (test, labels), embedded.distance);
+        let mut ranked = [rank(&mut fixed, "seen", (test, labels), embedded.distance), None];
         geometry(&mut fixed, test);
         if let Some([a, b]) = &embedded.views {
             fixed.add_all("alignment", alignment(a, b), |s, v| s.add("geometry.seen.alignment".into(), v));
         }
         if let Some((features, parts)) = embedded.unseen.as_ref().zip(data.unseen.as_ref()) {
             let parts = parts.labels()?;
-            rank(&mut fixed, "unseen", (&features[2], parts[2]), embedded.distance);
+            ranked[1] = rank(&mut fixed, "unseen", (&features[2], parts[2]), embedded.distance);
             transfer(&mut fixed, "unseen", pairs(features, parts));
         }
         if let Some((features, (name, parts))) = embedded.other.as_ref().zip(data.other.as_ref()) {
@@ -96,13 +103,13 @@ impl Scorer {
         Ok(scores)
     }
 
-    /// What the pictures of the seen and of the unseen classes need. A gallery for each would make the page too large.
+    /// What the pictures of the seen and of the unseen classes need.
     pub fn pictures(&self, data: &Prepared) -> anyhow::Result<Vec<(FigureSet, MethodFigures)>> {
         let distance = self.embedded.distance;
-        let (test, ranked) = (&data.seen.test, self.ranked.as_ref());
-        let mut found = vec![figures::pictures(test, &self.embedded.seen[2], distance, ranked, false)?];
+        let [seen, unseen] = self.ranked.each_ref().map(Option::as_ref);
+        let mut found = vec![figures::pictures(&data.seen.test, &self.embedded.seen[2], distance, seen, false)?];
         if let Some((features, parts)) = self.embedded.unseen.as_ref().zip(data.unseen.as_ref()) {
-            found.push(figures::pictures(&parts.test, &features[2], distance, None, true)?);
+            found.push(figures::pictures(&parts.test, &features[2], distance, unseen, true)?);
         }
         Ok(found)
     }
@@ -121,6 +128,7 @@ fn rank(scores: &mut Scores, place: &str, (test, labels): Labelled<'_>, distance
         scores.add_all("bootstrap", bootstrap(&ranked.map_at_r, &classes), |s, interval| {
             s.bootstrap.insert(format!("retrieval.{place}.map_at_r"), interval);
         });
+        scores.add_parts(&format!("retrieval.{place}.map_at_r"), &ranked.map_at_r);
     }
     let means = ranked.as_ref().map_err(EvalError::clone).and_then(|ranked| ranked.means(&ks));
     scores.add_all("retrieval", means, |s, r| {
@@ -156,19 +164,31 @@ fn bootstrap(values: &[f64], classes: &[usize]) -> Result<Bootstrap, EvalError> 
     Ok(Bootstrap { queries, classes })
 }
 
-/// What simple classifiers read from the features.
+/// What simple classifiers read from the features. Of the seen classes, parts of the test items are kept: these scores
+/// both families have, at every share of the labels.
 fn transfer(scores: &mut Scores, place: &str, [train, validation, test]: [Labelled<'_>; 3]) {
+    let hit = |hit: bool| if hit { 1.0 } else { 0.0 };
     let probe = linear_probe(train, validation, test, &ProbeConfig::default());
     scores.add_all("linear probe", probe, |s, p| {
-        s.add(format!("transfer.{place}.linear_probe"), p.accuracy);
+        let name = format!("transfer.{place}.linear_probe");
         if place == "seen" {
             // What settings may be chosen by; the test part may not.
             s.add("transfer.seen.linear_probe_validation".into(), p.validation_accuracy);
+            // It has just scored these features.
+            let found = p.predict(test.0).unwrap_or_default();
+            s.add_parts(&name, &found.iter().zip(test.1).map(|(found, own)| hit(found == own)).collect::<Vec<f64>>());
         }
+        s.add(name, p.accuracy);
     });
     let config = KnnConfig::default();
     let config = KnnConfig { k: config.k.min(train.1.len()), ..config };
-    scores.add_all("kNN", knn(train, test, &config), |s, k| s.add(format!("transfer.{place}.knn"), k.accuracy));
+    scores.add_all("kNN", knn_hits(train, test, &config), |s, hits| {
+        let (name, values) = (format!("transfer.{place}.knn"), hits.into_iter().map(hit).collect::<Vec<f64>>());
+        if place == "seen" {
+            s.add_parts(&name, &values);
+        }
+        s.add(name, values.iter().sum::<f64>() / values.len() as f64);
+    });
     scores.add_all("prototypes", prototypes(train, test), |s, p| {
         s.add(format!("transfer.{place}.prototypes"), p.accuracy);
     });

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     cli::{RunArgs, SweepArgs},
     failure::{Failure, failed, usage},
-    report::{self, Budget, DatasetInfo, Figures, Report, Row, Status, terminal},
+    report::{self, Budget, DatasetInfo, Figures, Report, Row, Status, Tuning, terminal},
 };
 use anyhow::anyhow;
 use burn::tensor::Device;
@@ -22,6 +22,13 @@ use std::path::{Path, PathBuf};
 /// `compare run`.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     Session::open(args, settings(args)?)?.execute()
+}
+
+/// `compare run` with settings that a search chose; the report says how.
+pub fn run_tuned(args: &RunArgs, tuning: Tuning) -> Result<(), Failure> {
+    let mut session = Session::open(args, settings(args)?)?;
+    session.report.tuning = Some(tuning);
+    session.execute()
 }
 
 /// `compare sweep`: a run whose settings name an axis.

@@ -68,7 +68,11 @@ pub(super) fn sweeps(report: &Report) -> Figure {
                        depend on the setting. The other settings stand still along a line. Where lines of two families \
                        cross, the better family changes."
             .to_owned();
-    for sentence in facts::crossovers(report) {
+    let crossovers = facts::crossovers(report);
+    if !crossovers.is_empty() {
+        caption += " Shaded are the shares of the labels at which the lead of a family may be chance.";
+    }
+    for sentence in crossovers {
         caption += &format!(" {sentence}");
     }
     Figure { id: "sweeps", title: "Along the settings", caption, wide: true, panels, table }
@@ -144,12 +148,14 @@ impl Drawing<'_> {
         let y = Scale { values: (low.max(0.0), high.min(1.0)), places: (BOTTOM, TOP) };
         let mut svg = Svg::new(WIDTH, HEIGHT);
         let mut words = Vec::new();
-        if let Some((crossover, share)) = self.crossover.and_then(|found| Some((found, found.share?))) {
+        if let Some(crossover) = self.crossover {
             if let Some((low, high)) = crossover.ci95_low.zip(crossover.ci95_high) {
                 let (from, to) = (x.at(along(low)), x.at(along(high)));
                 svg.rect("crossover", (from, TOP), to - from, BOTTOM - TOP);
             }
-            svg.line("frontier", (x.at(along(share)), TOP), (x.at(along(share)), BOTTOM));
+            if let Some(share) = crossover.share {
+                svg.line("frontier", (x.at(along(share)), TOP), (x.at(along(share)), BOTTOM));
+            }
             words.push(crossover.sentence.trim_end_matches('.').to_owned());
         }
         for tick in y.ticks(5) {
@@ -246,6 +252,22 @@ mod tests {
         assert!(panel.svg.contains("<path class=\"frontier\" d=\"M316.0"), "{}", panel.svg);
         assert!(panel.svg.contains("class=\"crossover\""), "{}", panel.svg);
         assert!(figure.caption.contains("Metric learning overtakes at about"), "{}", figure.caption);
+    }
+
+    /// Where the lead is chance at every share, the whole range is shaded and no line drawn.
+    #[test]
+    fn no_line_where_neither_leads() {
+        let mut rows = Vec::new();
+        for (share, contrastive) in [(0.01, [0.5, 0.4]), (1.0, [0.4, 0.5])] {
+            rows.extend(at("labels", share, seeds("triplet", Paradigm::Metric, SCORE, &[0.45, 0.45])));
+            rows.extend(at("labels", share, seeds("simclr", Paradigm::Contrastive, SCORE, &contrastive)));
+        }
+        let mut report = Report { rows, ..Report::default() };
+        report.summarize();
+        let figure = sweeps(&report);
+        let svg = &figure.panels[0].svg;
+        assert!(svg.contains("class=\"crossover\"") && !svg.contains("class=\"frontier\""), "{svg}");
+        assert!(figure.caption.contains("Neither family leads anywhere between 1 % and 100 %"), "{}", figure.caption);
     }
 
     /// Methods that an axis does not touch are level lines, and an axis with zero is not logarithmic.

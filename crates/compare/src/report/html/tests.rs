@@ -3,7 +3,7 @@
 use super::*;
 use crate::report::{
     Bootstrap,
-    fixtures::{figures, head_to_head, row},
+    fixtures::{figures, head_to_head, row, tuning},
 };
 
 fn page_of(change: impl FnOnce(&mut Report)) -> String {
@@ -138,4 +138,31 @@ fn an_empty_report_is_a_page() {
 fn one_seed_draws_no_interval() {
     let page = page_of(|report| report.rows.retain(|row| row.seed == 1));
     assert!(!page.contains("class=\"interval\"") && page.contains("0.790"));
+}
+
+#[test]
+fn a_tuned_run_shows_its_search() {
+    assert!(!page_of(|_| ()).contains("id=\"search\""));
+    let page = page_of(|report| report.tuning = Some(tuning()));
+    links_stay_inside(&page);
+    for part in [
+        "<h2 id=\"search\">Settings that were searched</h2>",
+        "Equal effort: every method has 20 trials.",
+        "<th class=\"name\" scope=\"row\">simclr</th><td>20</td><td>0.500</td><td>0.625</td><td>7</td><td>0.125</td>",
+        "<td class=\"name\">log-uniform, 0.0001 to 0.01</td><td>0.001</td><td class=\"best\">0.004</td>",
+    ] {
+        assert!(page.contains(part), "no {part} in\n{page}");
+    }
+    // Of two runs each shows its own.
+    let named = |name: &str| {
+        let mut report = head_to_head();
+        report.dataset.name = name.into();
+        (report, Figures::default())
+    };
+    let mut parts = vec![named("cats"), named("dogs")];
+    parts[1].0.tuning = Some(tuning());
+    let (joined, _) = crate::report::join(parts).unwrap();
+    let page = render(&joined, &Figures::default()).unwrap();
+    let search = &page[page.find("id=\"search\"").unwrap()..];
+    assert!(search.contains("<h3>dogs&#x2f;conv4</h3>") && !search.contains("<h3>cats"), "{search}");
 }

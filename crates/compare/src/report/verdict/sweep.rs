@@ -1,50 +1,21 @@
 //! Supervision and training: how does the gap between the families change along a sweep?
 
 use super::{
-    COMMON, Crossover, Difference, Verdict, advice,
-    family::{Best, Family},
+    Crossover, Difference, Verdict, advice,
+    along::{Sweep, change, sweep, sweeps},
     sentences, weight,
 };
 use crate::report::{
-    Paradigm, Row,
-    axis::{BATCH, LABELS},
-    estimate::Estimate,
-    format::{number, percent},
+    Row,
+    axis::{BATCH, LABELS, NOISE},
+    format::percent,
 };
-use std::collections::{BTreeMap, BTreeSet};
 
 const SUPERVISION: &str =
     "Metric learning lives on labels: the fewer are given, the more contrastive learning gains on it.";
+const NOISY: &str =
+    "Metric learning believes its labels: the more of them are false, the more contrastive learning gains on it.";
 const TRAINING: &str = "Contrastive learning gains more from large batches than metric learning does.";
-
-/// Values by axis, as bits: positive numbers keep their order so.
-type Setting<'a> = Vec<(&'a str, u64)>;
-
-/// Both families along an axis.
-struct Sweep<'a> {
-    score: &'static str,
-    /// By rising value, at least two.
-    points: Vec<Point<'a>>,
-}
-
-/// Both families at one value of the axis.
-struct Point<'a> {
-    value: f64,
-    metric: Best<'a>,
-    contrastive: Best<'a>,
-}
-
-impl Point<'_> {
-    /// By how much the contrastive family is ahead.
-    fn gap(&self) -> f64 {
-        self.contrastive.mean() - self.metric.mean()
-    }
-
-    /// The same of one seed, if both families have it.
-    fn gap_of(&self, seed: u64) -> Option<f64> {
-        Some(self.contrastive.seeds.get(&seed)? - self.metric.seeds.get(&seed)?)
-    }
-}
 
 /// The verdict on labels: is the contrastive family further ahead with the fewest labels than with the most?
 pub(super) fn supervision(rows: &[&Row]) -> Verdict {
@@ -61,6 +32,18 @@ pub(super) fn supervision(rows: &[&Row]) -> Verdict {
         sentences(&[lead, crossover, gain, advice(change, command)])
     });
     Verdict::new(Difference::Supervision, SUPERVISION, change.as_ref(), evidence)
+}
+
+/// The verdict on false labels, if they were swept: is the contrastive family further ahead with the most of them than
+/// with the fewest?
+pub(super) fn noise(rows: &[&Row]) -> Option<Verdict> {
+    let sweep = sweep(rows, NOISE)?;
+    let [low, high] = sweep.ends();
+    let change = change(high, low)?;
+    let lead = format!("{}: {}.", sweep.score, sweep.leads(|share| format!("{} false", percent(share))));
+    let gain = format!("With the most false labels contrastive learning gains {}.", weight(&change));
+    let evidence = sentences(&[lead, gain, advice(&change, "compare sweep --axis noise")]);
+    Some(Verdict::new(Difference::Supervision, NOISY, Some(&change), evidence).along(NOISE))
 }
 
 /// The verdict on batches: is the contrastive family further ahead with the largest batch than with the smallest?
@@ -84,107 +67,16 @@ fn not_measured(difference: Difference, claim: &str, lack: &str, command: &str) 
     Verdict::new(difference, claim, None, evidence)
 }
 
-/// How much the gap at `here` exceeds the gap at `there`.
-fn change(here: &Point<'_>, there: &Point<'_>) -> Option<Estimate> {
-    Estimate::combine(&[
-        (1.0, &here.contrastive.seeds),
-        (-1.0, &here.metric.seeds),
-        (-1.0, &there.contrastive.seeds),
-        (1.0, &there.metric.seeds),
-    ])
-}
-
-/// The first common score that both families have at two values of the axis.
-fn sweep<'a>(rows: &[&'a Row], axis: &str) -> Option<Sweep<'a>> {
-    sweeps(rows, axis).into_iter().next()
-}
-
-/// Both families along the axis on every common score that they have at two values of it.
-fn sweeps<'a>(rows: &[&'a Row], axis: &str) -> Vec<Sweep<'a>> {
-    let rows = along(rows, axis);
-    let mut values: Vec<f64> = rows.iter().filter_map(|row| row.axes.get(axis).copied()).collect();
-    values.sort_by(f64::total_cmp);
-    values.dedup();
-    let on = |&score: &&'static str| {
-        let points: Vec<_> = values.iter().filter_map(|&value| point(&rows, axis, value, score)).collect();
-        (points.len() >= 2).then_some(Sweep { score, points })
-    };
-    COMMON.iter().filter_map(on).collect()
-}
-
 /// Where the lead changes along the share of the labels, on every common score that was swept.
 pub(super) fn crossovers(rows: &[&Row]) -> Vec<Crossover> {
     sweeps(rows, LABELS).iter().filter_map(Sweep::crossover).collect()
-}
-
-fn point<'a>(rows: &[&'a Row], axis: &str, value: f64, score: &str) -> Option<Point<'a>> {
-    let rows: Vec<&Row> = rows.iter().copied().filter(|row| lies_at(row, axis, value, score)).collect();
-    let best = |paradigm| Family::new(&rows, paradigm, &[score]).best();
-    Some(Point { value, metric: best(Paradigm::Metric)?, contrastive: best(Paradigm::Contrastive)? })
-}
-
-/// The rows of one sweep: of each method those whose other settings stand still over the most values of the axis, the
-/// largest settings of equals; and rows without the axis.
-fn along<'a>(rows: &[&'a Row], axis: &str) -> Vec<&'a Row> {
-    let mut swept: BTreeMap<&str, BTreeMap<Setting<'_>, BTreeSet<u64>>> = BTreeMap::new();
-    for row in rows {
-        if let Some(value) = row.axes.get(axis) {
-            let settings = swept.entry(row.method.as_str()).or_default();
-            settings.entry(others(row, axis)).or_default().insert(value.to_bits());
-        }
-    }
-    let stays = |row: &&Row| {
-        let settings = swept.get(row.method.as_str());
-        let widest = settings.and_then(|settings| settings.iter().max_by_key(|(_, values)| values.len()));
-        !row.axes.contains_key(axis) || widest.is_some_and(|(setting, _)| *setting == others(row, axis))
-    };
-    rows.iter().copied().filter(stays).collect()
-}
-
-/// The row's settings but the one on the axis.
-fn others<'a>(row: &'a Row, axis: &str) -> Setting<'a> {
-    let others = row.axes.iter().filter(|(name, _)| name.as_str() != axis);
-    others.map(|(name, value)| (name.as_str(), value.to_bits())).collect()
-}
-
-/// A method that trains without labels and a score taken without them do not depend on the share of labels: such a row
-/// lies at every share, unless it was swept itself.
-fn lies_at(row: &Row, axis: &str, value: f64, score: &str) -> bool {
-    let without_labels = axis == LABELS && row.labels_used == 0 && !score.starts_with("transfer.");
-    row.axes.get(axis).map_or(without_labels && row.axes.is_empty(), |own| *own == value)
-}
-
-impl Sweep<'_> {
-    fn ends(&self) -> [&Point<'_>; 2] {
-        [&self.points[0], &self.points[self.points.len() - 1]]
-    }
-
-    /// The families' scores at both ends.
-    fn leads(&self, name: impl Fn(f64) -> String) -> String {
-        let at = |point: &Point<'_>| {
-            let of = |best: &Best<'_>| format!("({}) {}", best.methods.join(" or "), number(self.score, best.mean()));
-            format!("{} contrastive {}, metric {}", name(point.value), of(&point.contrastive), of(&point.metric))
-        };
-        self.ends().map(at).join("; ")
-    }
-
-    /// Where the lead changes, over the seeds that both families have at every value; over their means where there is no
-    /// such seed.
-    fn crossover(&self) -> Option<Crossover> {
-        let values: Vec<f64> = self.points.iter().map(|point| point.value).collect();
-        let lead = |seed: &u64| -> Option<Vec<f64>> { self.points.iter().map(|point| point.gap_of(*seed)).collect() };
-        let mut leads: Vec<Vec<f64>> = self.points[0].metric.seeds.keys().filter_map(lead).collect();
-        if leads.is_empty() {
-            leads.push(self.points.iter().map(Point::gap).collect());
-        }
-        Crossover::find(self.score, &values, &leads)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::{
+        ItemParts, Paradigm,
         fixtures::{at, seeds},
         verdict::Ruling,
     };
@@ -298,5 +190,44 @@ mod tests {
         let verdict = judge(&rows, training);
         assert_eq!(verdict.verdict, Ruling::Supported);
         assert!(verdict.evidence.contains("batch 32 contrastive (simclr) 0.450"), "{}", verdict.evidence);
+    }
+
+    /// Seeds that nearly agree, on a lead that half of the test items have and the other half does not.
+    #[test]
+    fn an_interval_counts_the_test_items_where_rows_have_them() {
+        let mut rows = rows(LABELS, PROBE, [(0.01, &[0.2, 0.302], &[0.4, 0.5]), (1.0, &[0.8, 0.9], &[0.6, 0.701])]);
+        let found = |rows: &[Row]| crossovers(&rows.iter().collect::<Vec<_>>()).remove(0);
+        let alone = found(&rows);
+        for row in &mut rows {
+            // Contrastive learning has its score from half of the items.
+            let ends = if row.paradigm == Paradigm::Contrastive { [-0.3, 0.3] } else { [0.0, 0.0] };
+            let means: Vec<f64> = (0..32).map(|part| row.scores[PROBE] + ends[part % 2]).collect();
+            row.parts.insert(PROBE.into(), ItemParts::new(means));
+        }
+        let both = found(&rows);
+        assert_eq!((alone.items, both.items, alone.share), (false, true, both.share));
+        let width = |found: &Crossover| found.ci95_high.unwrap().ln() - found.ci95_low.unwrap().ln();
+        assert!(width(&both) > 10.0 * width(&alone), "{both:?} {alone:?}");
+        assert!(both.sentence.contains("2 shared seeds and the test items)"), "{}", both.sentence);
+        // One row without them, and the seeds alone are left.
+        rows[0].parts.clear();
+        assert_eq!(found(&rows), alone);
+    }
+
+    #[test]
+    fn false_labels_that_cost_metric_learning_more() {
+        let rows = rows(NOISE, PROBE, [(0.0, &[0.8, 0.9], &[0.6, 0.7]), (0.4, &[0.5, 0.6], &[0.5, 0.6])]);
+        let verdict = noise(&rows.iter().collect::<Vec<_>>()).unwrap();
+        assert_eq!((verdict.verdict, verdict.topic()), (Ruling::Supported, "noise"));
+        assert!((verdict.effect.unwrap() - 0.2).abs() < 1e-9);
+        assert_eq!(
+            verdict.evidence,
+            "transfer.seen.linear_probe: 0 % false contrastive (simclr) 0.650, metric (triplet) 0.850; 40 % false \
+             contrastive (simclr) 0.550, metric (triplet) 0.550. With the most false labels contrastive learning gains \
+             +0.200 [+0.200, +0.200] over 2 shared seeds."
+        );
+        // Not swept, not claimed.
+        let rows = at(NOISE, 0.4, rows);
+        assert_eq!(noise(&rows.iter().collect::<Vec<_>>()), None);
     }
 }

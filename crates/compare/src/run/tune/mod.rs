@@ -95,7 +95,7 @@ pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
     println!("{}\n\nSettings: {}", outcome.terminal(), out.join(TUNED).display());
     let hopeless = outcome.failed();
     if !args.search_only {
-        score(&out, search)?;
+        score(&out, search, outcome.tuning())?;
     }
     if hopeless.is_empty() { Ok(()) } else { Err(failed(anyhow!("every trial failed of {}", hopeless.join("; ")))) }
 }
@@ -200,14 +200,15 @@ fn outcome<'a>(
 
 /// Trains all methods with their tuned settings on the whole training part, over the seeds of the run, and scores them
 /// on the test part: `compare run`, in a folder of its own for every length of the search.
-fn score(out: &Path, search: Search) -> Result<(), Failure> {
+fn score(out: &Path, search: Search, tuning: report::Tuning) -> Result<(), Failure> {
     let dir = out.join(format!("final-{}", search.trials));
     let begun = dir.join("config.toml").is_file();
-    super::run(&if begun {
+    let args = if begun {
         RunArgs { resume: Some(dir), ..RunArgs::default() }
     } else {
         RunArgs { config: Some(out.join(TUNED)), out: Some(dir), ..RunArgs::default() }
-    })
+    };
+    super::run_tuned(&args, tuning)
 }
 
 impl Search {

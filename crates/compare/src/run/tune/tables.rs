@@ -1,11 +1,11 @@
 //! What a search found, to read: `tuning.md` and the table on a terminal.
 
 use super::{
-    journal::Trial,
-    prior::Prior,
+    prior::{Prior, short},
     result::{Method, Outcome},
-    subject::Subject,
+    subject::{Setting, Settings, Subject},
 };
+use crate::report::{Tuned, TunedSetting, Tuning};
 
 impl Outcome<'_> {
     /// The content of `tuning.md`.
@@ -31,7 +31,7 @@ impl Outcome<'_> {
             for (trial, best) in method.trials.iter().zip(method.best_so_far()) {
                 let origin = trial.origin.label();
                 let values: String =
-                    settings.iter().map(|s| format!(" {} |", shown(trial, &s.path, s.prior))).collect();
+                    settings.iter().map(|s| format!(" {} |", shown(&trial.settings, &s.path, s.prior))).collect();
                 let value = match &trial.failure {
                     Some(reason) => format!("failed: {}", reason.replace(['|', '\n'], " ")),
                     None => number(trial.value),
@@ -40,6 +40,31 @@ impl Outcome<'_> {
             }
         }
         text
+    }
+
+    /// The same for the report of the run with these settings.
+    pub(super) fn tuning(&self) -> Tuning {
+        let tuned = |method: Method<'_>| {
+            let (subject, best) = (method.subject, method.best());
+            // Where every trial failed, the given settings stay.
+            let chosen = best.map_or(&subject.given, |trial| &trial.settings);
+            let setting = |own: &Setting| TunedSetting {
+                name: own.path.clone(),
+                prior: own.prior.to_string(),
+                given: shown(&subject.given, &own.path, own.prior),
+                chosen: shown(chosen, &own.path, own.prior),
+            };
+            Tuned {
+                method: subject.name.clone(),
+                trials: method.trials.len(),
+                failed: method.trials.iter().filter(|trial| trial.failure.is_some()).count(),
+                given: method.given().map(short),
+                best: best.and_then(|trial| trial.value).map(short),
+                best_trial: best.map(|trial| trial.trial),
+                settings: subject.settings.iter().map(setting).collect(),
+            }
+        };
+        Tuning { statement: self.budget(), methods: self.methods().map(tuned).collect() }
     }
 
     /// The outcome on a terminal: a line a method.
@@ -78,8 +103,8 @@ fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"))
 }
 
-fn shown(trial: &Trial, path: &str, prior: Prior) -> String {
-    match trial.settings.get(path) {
+fn shown(settings: &Settings, path: &str, prior: Prior) -> String {
+    match settings.get(path) {
         None => "unset".to_owned(),
         Some(toml::Value::String(word)) if prior.is_choice() => word.clone(),
         Some(value) => value.to_string(),

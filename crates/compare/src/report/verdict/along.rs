@@ -1,0 +1,163 @@
+//! Both families along a setting that was swept.
+
+use super::{
+    COMMON, Crossover,
+    family::{Best, Family},
+    leads::Leads,
+};
+use crate::report::{Paradigm, Row, axis::LABELS, estimate::Estimate, format::number};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Values by axis, as bits: positive numbers keep their order so.
+type Setting<'a> = Vec<(&'a str, u64)>;
+
+/// Both families along an axis.
+pub(super) struct Sweep<'a> {
+    pub score: &'static str,
+    /// By rising value, at least two.
+    points: Vec<Point<'a>>,
+}
+
+/// Both families at one value of the axis.
+pub(super) struct Point<'a> {
+    value: f64,
+    metric: Best<'a>,
+    contrastive: Best<'a>,
+    /// By how much the contrastive family is ahead on equal parts of the test items, for the seeds whose rows have them.
+    parts: BTreeMap<u64, Vec<f64>>,
+}
+
+impl Point<'_> {
+    /// By how much the contrastive family is ahead.
+    fn gap(&self) -> f64 {
+        self.contrastive.mean() - self.metric.mean()
+    }
+
+    /// The same of one seed, if both families have it.
+    fn gap_of(&self, seed: u64) -> Option<f64> {
+        Some(self.contrastive.seeds.get(&seed)? - self.metric.seeds.get(&seed)?)
+    }
+}
+
+/// How much the gap at `here` exceeds the gap at `there`. Both are chosen from as many methods, so that the luck of the
+/// choice cancels.
+pub(super) fn change(here: &Point<'_>, there: &Point<'_>) -> Option<Estimate> {
+    Estimate::combine(&[
+        (1.0, &here.contrastive.seeds),
+        (-1.0, &here.metric.seeds),
+        (-1.0, &there.contrastive.seeds),
+        (1.0, &there.metric.seeds),
+    ])
+}
+
+/// The first common score that both families have at two values of the axis.
+pub(super) fn sweep<'a>(rows: &[&'a Row], axis: &str) -> Option<Sweep<'a>> {
+    sweeps(rows, axis).into_iter().next()
+}
+
+/// Both families along the axis on every common score that they have at two values of it.
+pub(super) fn sweeps<'a>(rows: &[&'a Row], axis: &str) -> Vec<Sweep<'a>> {
+    let rows = along(rows, axis);
+    let mut values: Vec<f64> = rows.iter().filter_map(|row| row.axes.get(axis).copied()).collect();
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    let on = |&score: &&'static str| {
+        let points: Vec<_> = values.iter().filter_map(|&value| point(&rows, axis, value, score)).collect();
+        (points.len() >= 2).then_some(Sweep { score, points })
+    };
+    COMMON.iter().filter_map(on).collect()
+}
+
+fn point<'a>(rows: &[&'a Row], axis: &str, value: f64, score: &str) -> Option<Point<'a>> {
+    let rows: Vec<&Row> = rows.iter().copied().filter(|row| lies_at(row, axis, value, score)).collect();
+    let best = |paradigm| Family::new(&rows, paradigm, &[score]).best();
+    let (metric, contrastive) = (best(Paradigm::Metric)?, best(Paradigm::Contrastive)?);
+    let parts = contrastive.seeds.keys().filter_map(|&seed| {
+        let [ours, theirs] = [&contrastive, &metric].map(|best| parts(&rows, best, seed, score));
+        let pairs = ours?.iter().zip(theirs?);
+        Some((seed, pairs.map(|(ours, theirs)| ours - theirs).collect::<Vec<f64>>()))
+    });
+    let parts = parts.collect();
+    Some(Point { value, metric, contrastive, parts })
+}
+
+/// A family's score on equal parts of the test items in a seed, if the row of its best method has it.
+fn parts<'a>(rows: &[&'a Row], best: &Best<'_>, seed: u64, score: &str) -> Option<&'a [f64]> {
+    let method = *best.methods.first()?;
+    // Of a seed that occurs twice, the later row counts.
+    let row = rows.iter().rev().copied().find(|row| row.seed == seed && row.method == method)?;
+    Some(row.parts.get(score)?.means())
+}
+
+/// The rows of one sweep: of each method those whose other settings stand still over the most values of the axis, the
+/// largest settings of equals; and rows without the axis.
+pub(super) fn along<'a>(rows: &[&'a Row], axis: &str) -> Vec<&'a Row> {
+    let mut swept: BTreeMap<&str, BTreeMap<Setting<'_>, BTreeSet<u64>>> = BTreeMap::new();
+    for row in rows {
+        if let Some(value) = row.axes.get(axis) {
+            let settings = swept.entry(row.method.as_str()).or_default();
+            settings.entry(others(row, axis)).or_default().insert(value.to_bits());
+        }
+    }
+    let stays = |row: &&Row| {
+        let settings = swept.get(row.method.as_str());
+        let widest = settings.and_then(|settings| settings.iter().max_by_key(|(_, values)| values.len()));
+        !row.axes.contains_key(axis) || widest.is_some_and(|(setting, _)| *setting == others(row, axis))
+    };
+    rows.iter().copied().filter(stays).collect()
+}
+
+/// The row's settings but the one on the axis.
+fn others<'a>(row: &'a Row, axis: &str) -> Setting<'a> {
+    let others = row.axes.iter().filter(|(name, _)| name.as_str() != axis);
+    others.map(|(name, value)| (name.as_str(), value.to_bits())).collect()
+}
+
+/// A method that trains without labels and a score taken without them do not depend on the share of labels: such a row
+/// lies at every share, unless it was swept itself.
+fn lies_at(row: &Row, axis: &str, value: f64, score: &str) -> bool {
+    let without_labels = axis == LABELS && row.labels_used == 0 && !score.starts_with("transfer.");
+    row.axes.get(axis).map_or(without_labels && row.axes.is_empty(), |own| *own == value)
+}
+
+impl Sweep<'_> {
+    pub fn ends(&self) -> [&Point<'_>; 2] {
+        [&self.points[0], &self.points[self.points.len() - 1]]
+    }
+
+    /// The families' scores at both ends.
+    pub fn leads(&self, name: impl Fn(f64) -> String) -> String {
+        let at = |point: &Point<'_>| {
+            let of = |best: &Best<'_>| format!("({}) {}", best.methods.join(" or "), number(self.score, best.mean()));
+            format!("{} contrastive {}, metric {}", name(point.value), of(&point.contrastive), of(&point.metric))
+        };
+        self.ends().map(at).join("; ")
+    }
+
+    /// Where the lead changes, over the seeds that both families have at every value; over their means where there is no
+    /// such seed.
+    pub fn crossover(&self) -> Option<Crossover> {
+        let values: Vec<f64> = self.points.iter().map(|point| point.value).collect();
+        let lead = |seed: &u64| -> Option<Vec<f64>> { self.points.iter().map(|point| point.gap_of(*seed)).collect() };
+        let seeds: Vec<u64> = self.points[0].metric.seeds.keys().copied().filter(|seed| lead(seed).is_some()).collect();
+        let mut leads = Leads {
+            seeds: seeds.iter().filter_map(lead).collect(),
+            parts: self.parts(&seeds).unwrap_or_default(),
+            among: self.points.iter().map(|point| [&point.metric, &point.contrastive].map(|best| best.among)).collect(),
+        };
+        if leads.seeds.is_empty() {
+            leads.seeds.push(self.points.iter().map(Point::gap).collect());
+        }
+        Crossover::find(self.score, &values, &leads)
+    }
+
+    /// The leads of these seeds on equal parts of the test items, if all rows have as many.
+    fn parts(&self, seeds: &[u64]) -> Option<Vec<Vec<Vec<f64>>>> {
+        let of = |seed: &u64| -> Option<Vec<Vec<f64>>> {
+            self.points.iter().map(|point| point.parts.get(seed).cloned()).collect()
+        };
+        let all: Vec<Vec<Vec<f64>>> = seeds.iter().map(of).collect::<Option<_>>()?;
+        let count = all.first()?.first()?.len();
+        all.iter().flatten().all(|parts| parts.len() == count).then_some(all)
+    }
+}

@@ -1,0 +1,240 @@
+//! Training: what a setting that only some methods have does to them, the queue or the temperature.
+
+use super::{
+    COMMON, Difference, Verdict, advice,
+    along::along,
+    family::{Best, Family},
+    sentences, weight,
+};
+use crate::report::{
+    Paradigm, Row,
+    axis::{QUEUE, TEMPERATURE},
+    estimate::{Estimate, Seeds, mean},
+    format::number,
+};
+use std::collections::BTreeMap;
+
+const NEGATIVES: &str = "Contrastive learning needs many negatives: a long queue serves it better than a short one.";
+const SHARPNESS: &str = "Contrastive learning depends on its temperature more than metric learning does.";
+
+/// The rows of a family at one value of an axis.
+type Point<'a> = (f64, Vec<&'a Row>);
+
+/// How much a family's methods depend on a setting.
+struct Span<'a> {
+    methods: Vec<&'a str>,
+    /// For each seed, the score at the best value less that at the worst, a mean over the methods.
+    seeds: Seeds,
+    /// From how many pairs of values the best and the worst were chosen.
+    pairs: usize,
+}
+
+/// The verdict on the queue, if it was swept: does the best contrastive method score higher with the longest queue than
+/// with the shortest?
+pub(super) fn queue(rows: &[&Row]) -> Option<Verdict> {
+    let points = points(rows, QUEUE, Paradigm::Contrastive);
+    let (score, found) = COMMON.iter().map(|score| (*score, best(&points, score))).find(|(_, all)| all.len() >= 2)?;
+    let [short, .., long] = found.as_slice() else { return None };
+    let gain = Estimate::combine(&[(1.0, &long.1.seeds), (-1.0, &short.1.seeds)])?;
+    let at = |(value, best): &(f64, Best<'_>)| {
+        format!("queue {value} ({}) {}", best.methods.join(" or "), number(score, best.mean()))
+    };
+    let lead = format!("{score}: {}; {}.", at(short), at(long));
+    let sentence = format!("The longest queue gains {}.", weight(&gain));
+    let evidence = sentences(&[lead, sentence, advice(&gain, "compare sweep --axis queue")]);
+    Some(Verdict::new(Difference::Training, NEGATIVES, Some(&gain), evidence).along(QUEUE))
+}
+
+/// The verdict on the temperature, if it was swept: is more at stake for the contrastive methods than for the metric ones
+/// that have one? What is at stake is the score at the best temperature less that at the worst, by their means over the
+/// seeds. Noise alone puts something at stake too, so that the level of the test is divided by the pairs of temperatures
+/// that the two were chosen from.
+pub(super) fn temperature(rows: &[&Row]) -> Option<Verdict> {
+    let command = "compare sweep --axis temperature";
+    let families = [Paradigm::Contrastive, Paradigm::Metric].map(|family| points(rows, TEMPERATURE, family));
+    if families.iter().all(|points| points.len() < 2) {
+        return None;
+    }
+    let spans = |score: &&'static str| {
+        let [ours, theirs] = families.each_ref().map(|points| span(points, score));
+        let change = Estimate::combine(&[(1.0, &ours.seeds), (-1.0, &theirs.seeds)])?;
+        let change = change.chosen_among(ours.pairs, theirs.pairs);
+        Some((*score, ours, theirs, change))
+    };
+    let Some((score, ours, theirs, change)) = COMMON.iter().find_map(spans) else {
+        let evidence = format!(
+            "Not measured: needs a method with a temperature in both families, at two temperatures at least; `{command} \
+             --methods supcon,ntxent,simclr,moco --seeds 5` decides."
+        );
+        return Some(Verdict::new(Difference::Training, SHARPNESS, None, evidence).along(TEMPERATURE));
+    };
+    let side = |span: &Span<'_>| {
+        let values: Vec<f64> = span.seeds.values().copied().collect();
+        format!("({}) {}", span.methods.join(", "), mean(&values).map_or_else(String::new, |mean| number(score, mean)))
+    };
+    let lead = format!(
+        "{score}: between their worst temperature and their best lie for contrastive methods {}, for metric methods {}, \
+         difference {}.",
+        side(&ours),
+        side(&theirs),
+        weight(&change)
+    );
+    let evidence = sentences(&[lead, advice(&change, command)]);
+    Some(Verdict::new(Difference::Training, SHARPNESS, Some(&change), evidence).along(TEMPERATURE))
+}
+
+/// The rows of a family that have a value on the axis, by rising value.
+fn points<'a>(rows: &[&'a Row], axis: &str, family: Paradigm) -> Vec<Point<'a>> {
+    let mut found: Vec<Point<'a>> = Vec::new();
+    for row in along(rows, axis).into_iter().filter(|row| row.paradigm == family) {
+        let Some(value) = row.axes.get(axis).copied() else { continue };
+        match found.iter_mut().find(|(known, _)| *known == value) {
+            Some((_, own)) => own.push(row),
+            None => found.push((value, vec![row])),
+        }
+    }
+    found.sort_by(|a, b| a.0.total_cmp(&b.0));
+    found
+}
+
+/// The best contrastive method at each value at which one has the score.
+fn best<'a>(points: &[Point<'a>], score: &str) -> Vec<(f64, Best<'a>)> {
+    let of = |(value, rows): &Point<'a>| {
+        let best = Family::new(rows, Paradigm::Contrastive, &[score]).best()?;
+        Some((*value, best))
+    };
+    points.iter().filter_map(of).collect()
+}
+
+/// What the value on the axis is worth to the methods that have the score at two values of it.
+fn span<'a>(points: &[Point<'a>], score: &str) -> Span<'a> {
+    let mut curves: BTreeMap<&'a str, Vec<Seeds>> = BTreeMap::new();
+    for (_, rows) in points {
+        let mut at: BTreeMap<&'a str, Seeds> = BTreeMap::new();
+        for row in rows.iter().copied() {
+            if let Some(value) = row.value(score) {
+                at.entry(row.method.as_str()).or_default().insert(row.seed, value);
+            }
+        }
+        for (method, seeds) in at {
+            curves.entry(method).or_default().push(seeds);
+        }
+    }
+    curves.retain(|_, curve| curve.len() >= 2);
+    let mut spans: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for (seed, span) in curves.values().flat_map(|curve| span_of(curve)) {
+        spans.entry(seed).or_default().push(span);
+    }
+    let values = curves.values().map(Vec::len).max().unwrap_or(0);
+    Span {
+        methods: curves.into_keys().collect(),
+        seeds: spans.into_iter().filter_map(|(seed, all)| Some((seed, mean(&all)?))).collect(),
+        pairs: values * values.saturating_sub(1),
+    }
+}
+
+/// A method's score at its best value less that at its worst, for each seed that it has at all values.
+fn span_of(curve: &[Seeds]) -> Seeds {
+    let Some((first, others)) = curve.split_first() else { return Seeds::new() };
+    let shared: Vec<u64> =
+        first.keys().copied().filter(|seed| others.iter().all(|other| other.contains_key(seed))).collect();
+    let level = |seeds: &&Seeds| shared.iter().map(|seed| seeds[seed]).sum::<f64>();
+    let best = curve.iter().max_by(|a, b| level(a).total_cmp(&level(b)));
+    let worst = curve.iter().min_by(|a, b| level(a).total_cmp(&level(b)));
+    let Some((best, worst)) = best.zip(worst) else { return Seeds::new() };
+    shared.iter().map(|seed| (*seed, best[seed] - worst[seed])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{
+        fixtures::{at, normal, seeds},
+        verdict::Ruling,
+    };
+
+    const PROBE: &str = "transfer.seen.linear_probe";
+
+    fn along_axis(axis: &str, method: &str, family: Paradigm, points: &[(f64, [f64; 3])]) -> Vec<Row> {
+        let one = |(value, scores): &(f64, [f64; 3])| at(axis, *value, seeds(method, family, PROBE, scores));
+        points.iter().flat_map(one).collect()
+    }
+
+    fn judge(rows: &[Row], judge: fn(&[&Row]) -> Option<Verdict>) -> Option<Verdict> {
+        judge(&rows.iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_queue_that_helps() {
+        let points = [(256.0, [0.5, 0.6, 0.7]), (1024.0, [0.1, 0.1, 0.1]), (4096.0, [0.6, 0.7, 0.8])];
+        let mut rows = along_axis(QUEUE, "moco", Paradigm::Contrastive, &points);
+        // What has no queue says nothing about it.
+        rows.extend(seeds("simclr", Paradigm::Contrastive, PROBE, &[0.9, 0.9, 0.9]));
+        let verdict = judge(&rows, queue).unwrap();
+        assert_eq!((verdict.verdict, verdict.topic()), (Ruling::Supported, "queue"));
+        assert!((verdict.effect.unwrap() - 0.1).abs() < 1e-9);
+        let evidence = "transfer.seen.linear_probe: queue 256 (moco) 0.600; queue 4096 (moco) 0.700. The longest queue gains \
+                        +0.100 [+0.100, +0.100] over 3 shared seeds.";
+        assert_eq!(verdict.evidence, evidence);
+        rows.retain(|row| row.axes.get(QUEUE).is_none_or(|value| *value == 256.0));
+        assert_eq!(judge(&rows, queue), None);
+    }
+
+    #[test]
+    fn the_best_value_and_the_worst_by_their_means() {
+        let seeds = |values: [f64; 3]| (1..).zip(values).collect::<Seeds>();
+        let curve = [seeds([0.1, 0.1, 0.9]), seeds([0.3, 0.3, 0.2]), seeds([0.4, 0.3, 0.5])];
+        // Means of 0.367, 0.267 and 0.4.
+        let found = span_of(&curve);
+        let expected = [0.1, 0.0, 0.3];
+        assert!(found.len() == 3 && found.values().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");
+        let short = [seeds([0.1, 0.1, 0.9]), Seeds::from([(2, 0.5), (9, 0.1)])];
+        assert_eq!(span_of(&short), Seeds::from([(2, 0.4)]));
+    }
+
+    /// Temperatures that do nothing, and twice as much noise in one family: a difference is seldom called.
+    #[test]
+    fn noise_is_no_sensitivity() {
+        let mut noise = normal();
+        let mut called = 0;
+        for _ in 0..200 {
+            let mut rows = Vec::new();
+            for (method, family, deviation) in [
+                ("simclr", Paradigm::Contrastive, 0.02),
+                ("moco", Paradigm::Contrastive, 0.02),
+                ("supcon", Paradigm::Metric, 0.01),
+            ] {
+                let points = [0.1, 0.2, 0.5, 1.0].map(|value| (value, [(); 3].map(|()| 0.7 + deviation * noise())));
+                rows.extend(along_axis(TEMPERATURE, method, family, &points));
+            }
+            called += usize::from(judge(&rows, temperature).unwrap().verdict != Ruling::Undecided);
+        }
+        // The level allows 10 of 200; choices made on both sides leave fewer.
+        assert!(called <= 10, "{called} of 200");
+    }
+
+    #[test]
+    fn a_temperature_that_matters_to_one_family() {
+        let simclr = [(0.1, [0.8, 0.7, 0.9]), (0.5, [0.6, 0.5, 0.7]), (1.0, [0.5, 0.4, 0.6])];
+        let supcon = [(0.1, [0.8, 0.8, 0.8]), (0.5, [0.75, 0.75, 0.75]), (1.0, [0.8, 0.8, 0.8])];
+        let mut rows = along_axis(TEMPERATURE, "simclr", Paradigm::Contrastive, &simclr);
+        let alone = judge(&rows, temperature).unwrap();
+        assert_eq!((alone.verdict, alone.effect, alone.topic()), (Ruling::Undecided, None, "temperature"));
+        assert!(alone.evidence.starts_with("Not measured: needs a method"), "{}", alone.evidence);
+        rows.extend(along_axis(TEMPERATURE, "supcon", Paradigm::Metric, &supcon));
+        let verdict = judge(&rows, temperature).unwrap();
+        assert_eq!(verdict.verdict, Ruling::Supported, "{verdict:?}");
+        assert!((verdict.effect.unwrap() - 0.25).abs() < 1e-9);
+        assert!(
+            verdict.evidence.contains("lie for contrastive methods (simclr) 0.300, for metric methods (supcon) 0.050,"),
+            "{}",
+            verdict.evidence
+        );
+        // One seed has no interval; one temperature is no sweep.
+        let single: Vec<Row> = rows.iter().filter(|row| row.seed == 1).cloned().collect();
+        let single = judge(&single, temperature).unwrap();
+        assert!(single.effect.is_some() && single.ci95_low.is_none() && single.verdict == Ruling::Undecided);
+        rows.retain(|row| row.axes[TEMPERATURE] == 0.1);
+        assert_eq!(judge(&rows, temperature), None);
+    }
+}
