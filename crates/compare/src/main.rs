@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     match dispatch(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {:#}", failure.error);
+            eprintln!("error: {}", failure::text(&failure.error));
             ExitCode::from(failure.code)
         }
     }

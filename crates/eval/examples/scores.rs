@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets");
     let digits = catalog::open("digits", &root, &catalog::Options::default())?;
     // A fifth to score on, a tenth of the rest to choose settings on.
-    let Source { train, validation, test } = split::complete(digits, 0)?;
+    let Source { train, validation, test, .. } = split::complete(digits, 0)?;
     let (validation, test) = (validation.ok_or("`complete` makes it")?, test.ok_or("`complete` makes it")?);
     let rows = [&train, &validation, &test].map(Dataset::features); // [n, 64] each
     let train = (&rows[0], train.labels()?);

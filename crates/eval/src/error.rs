@@ -127,7 +127,8 @@ pub enum EvalError {
     },
     /// A class with fewer rows than the score needs of each class.
     #[error(
-        "{what}: class {class} has {got} rows but {needed} are needed; drop the class or ask for fewer rows a class"
+        "{what}: class {class} has {got} rows, {needed} are needed of each; leave its rows out, or lower the settings \
+         that add up to them"
     )]
     TooFewRows {
         /// The score.
@@ -211,5 +212,7 @@ mod tests {
         );
         let error = EvalError::setting("temperature", -0.5, "positive and finite");
         assert_eq!(error.to_string(), "setting `temperature` is -0.5, but must be positive and finite");
+        let error = EvalError::TooFewRows { what: "few-shot episodes", class: 4, needed: 20, got: 8 };
+        assert!(error.to_string().starts_with("few-shot episodes: class 4 has 8 rows, 20 are needed of each;"));
     }
 }

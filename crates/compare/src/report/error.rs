@@ -14,6 +14,12 @@ pub enum ReportError {
         /// What the system said.
         source: io::Error,
     },
+    /// A file has the name of the folder.
+    #[error("cannot make the folder {path}: a file has that name; choose another with --out")]
+    IsFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file system refused to read.
     #[error(
         "cannot read the report {path}: {source}; pass a folder that `compare run --out` wrote, or its report.json"

@@ -56,6 +56,9 @@ pub fn write(report: &Report, figures: &Figures, dir: &Path) -> Result<(), Repor
 /// # Errors
 /// When the folder cannot be made or no file can be written into it.
 pub fn check_writable(dir: &Path) -> Result<(), ReportError> {
+    if dir.is_file() {
+        return Err(ReportError::IsFile { path: dir.to_owned() });
+    }
     make_folder(dir)?;
     let probe = temporary(&dir.join(JSON));
     write_through(&probe, b"{}\n").and_then(|()| fs::remove_file(&probe)).map_err(|source| ReportError::Write {
@@ -218,7 +221,7 @@ mod tests {
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
         let error = check_writable(&file).unwrap_err().to_string();
-        assert!(error.starts_with("cannot make the folder") && error.contains("--out"), "{error}");
+        assert!(error.starts_with("cannot make the folder") && error.ends_with("choose another with --out"), "{error}");
     }
 
     #[test]

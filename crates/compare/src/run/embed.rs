@@ -62,6 +62,9 @@ impl<'a> Encoder<'a> {
             let (some, all) = (items.resized, items.names.len());
             eprintln!("note: {some} of {all} images of {source} were changed to {kind}, what the encoder takes");
         }
+        if items.left_out > 0 {
+            eprintln!("note: files of {source} left out, as they are not named as images: {}", items.left_out);
+        }
         let features = self.model.embed(&items.data, self.args.batch).map_err(failed)?;
         if let Some(row) = features.iter_rows().position(|row| row.iter().any(|value| !value.is_finite())) {
             return Err(failed(anyhow!("a feature of {} is not finite: is the encoder damaged?", items.names[row])));

@@ -14,7 +14,10 @@ use super::{
     supervision,
     training::Learnt,
 };
-use crate::report::{Figures, MethodFigures, Paradigm, Row, Status, axis};
+use crate::{
+    failure::text,
+    report::{Figures, MethodFigures, Paradigm, Row, Status, axis},
+};
 use burn::tensor::Device;
 use metric::mahalanobis::{Keep, MahalanobisError, Pca};
 use nearfar_core::{augment::Augmenter, matrix::Matrix};
@@ -153,7 +156,7 @@ impl Runner<'_> {
         {
             return made.clone().map_err(anyhow::Error::msg);
         }
-        let made = self.make(job).map(Rc::new).map_err(|error| format!("{error:#}"));
+        let made = self.make(job).map(Rc::new).map_err(|error| text(&error));
         cache.base = Some((job.base.clone(), made.clone()));
         made.map_err(anyhow::Error::msg)
     }

@@ -5,6 +5,7 @@ use super::{
     config::{Config, UnseenClasses},
     datasets_root,
     method::MethodName,
+    score,
     supervision::{Constraints, Supervision, Unsaid},
     told::{self, Told},
 };
@@ -144,6 +145,8 @@ pub struct Prepared {
     pub views: [Recipe; 2],
     /// Of the training images.
     pub normalization: Normalization,
+    /// What a person should know about the data, for the report.
+    pub notes: Vec<String>,
 }
 
 impl Prepared {
@@ -159,6 +162,7 @@ impl Prepared {
                 methods.iter().find(|m| m.needs_labels()).map_or_else(|| "scoring".to_owned(), ToString::to_string);
             source.train.labels_for(&needing)?;
         }
+        let mut notes = source.notes;
         let seed = config.seed;
         // The number of every row goes where its row goes.
         let (rows_given, mut numbers) = (source.train.len(), told::numbered(&source.train));
@@ -201,7 +205,10 @@ impl Prepared {
         let shape = seen_parts.train.shape();
         let rows = matches!(seen_parts.train.inputs, Inputs::Rows(_));
         let other = if rows { None } else { other_data(&name, shape, seed).context("the other data set")? };
+        notes.extend(score::no_episodes("seen", &seen_parts.test));
+        notes.extend(unseen_parts.as_ref().and_then(|parts| score::no_episodes("unseen", &parts.test)));
         Ok(Self {
+            notes: notes.iter().map(|note| format!("{name}: {note}")).collect(),
             normalization: Normalization::of(&seen_parts.train.inputs),
             unseen_names: unseen.iter().map(|&c| classes[c].clone()).collect(),
             views: config.views.clone().unwrap_or_else(|| default_views(rows)),
@@ -328,6 +335,27 @@ mod tests {
             next = 1 + (next..source.len() - 1).find(stands).expect("pairs come in the order of the file");
             assert_eq!(same, seen[a] == seen[b]);
         }
+    }
+
+    #[test]
+    fn what_was_done_to_photos_is_noted() {
+        let dir = tempfile::tempdir().unwrap();
+        let photos = dir.path().join("photos");
+        for class in ["a", "b"] {
+            std::fs::create_dir_all(photos.join(class)).unwrap();
+            for number in 0..12u8 {
+                let file = photos.join(class).join(format!("{number}.pgm"));
+                std::fs::write(file, [&b"P5\n128 64\n255\n"[..], &[number * 20; 128 * 64]].concat()).unwrap();
+            }
+        }
+        std::fs::write(photos.join("a/notes.txt"), "no image").unwrap();
+        let config = Config { dataset: photos.display().to_string(), batch: 4, ..Config::default() };
+        let notes = Prepared::new(&config, &[]).unwrap().notes;
+        let scaled = "photos: 24 of 24 images were scaled to 64x32 pixels (width x height) from 128x64; --image-size asks \
+                      for another size";
+        assert_eq!(notes[..2], [scaled, "photos: files left out, as they are not named as images: 1 .txt"]);
+        assert!(notes[2].starts_with("photos: no `transfer.seen.few_shot_1`, `transfer.seen.few_shot_5`: class `"));
+        assert_eq!(notes.len(), 3, "{notes:?}");
     }
 
     #[test]

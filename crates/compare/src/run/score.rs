@@ -2,7 +2,7 @@
 
 use super::{embedded::Embedded, figures, prepare::Prepared};
 use crate::report::{Bootstrap, FigureSet, ItemParts, MethodFigures};
-use nearfar_core::matrix::Matrix;
+use nearfar_core::{data::Dataset, matrix::Matrix};
 use nearfar_eval::{
     Distance, EvalError, FewShotConfig, KMeansConfig, KnnConfig, PerQuery, ProbeConfig, alignment, clustering,
     effective_rank, few_shot, knn_hits, linear_probe, prototypes, retrieval_per_query, rho_spectrum, stats,
@@ -198,10 +198,30 @@ fn transfer(scores: &mut Scores, place: &str, [train, validation, test]: [Labell
 fn few_shots(scores: &mut Scores, place: &str, (test, labels): Labelled<'_>, seed: u64) {
     for shots in SHOTS {
         let config = FewShotConfig { shots, seed, ..FewShotConfig::default() };
-        scores.add_all("few-shot", few_shot(test, labels, &config), |s, f| {
-            s.add(format!("transfer.{place}.few_shot_{shots}"), f.accuracy);
-        });
+        match few_shot(test, labels, &config) {
+            // The same for every row: `no_episodes` says it once.
+            Err(EvalError::TooFewRows { .. }) => {}
+            found => scores.add_all("few-shot", found, |s, f| {
+                s.add(format!("transfer.{place}.few_shot_{shots}"), f.accuracy);
+            }),
+        }
     }
+}
+
+/// Which few-shot scores the `place` classes cannot have, as one of them has too few test items.
+pub fn no_episodes(place: &str, test: &Dataset) -> Option<String> {
+    let counts = test.class_counts().ok()?.into_iter().enumerate();
+    let (class, items) = counts.filter(|(_, items)| *items > 0).min_by_key(|(_, items)| *items)?;
+    let queries = FewShotConfig::default().queries;
+    let missing: Vec<usize> = SHOTS.into_iter().filter(|shots| items < shots + queries).collect();
+    let most = missing.last()?;
+    let names: Vec<String> = missing.iter().map(|shots| format!("`transfer.{place}.few_shot_{shots}`")).collect();
+    Some(format!(
+        "no {}: class `{}` has too few test items, {items}; an episode takes {queries} and {most} labelled ones of \
+         each class",
+        names.join(", "),
+        test.class_names[class]
+    ))
 }
 
 fn geometry(scores: &mut Scores, features: &Matrix) {
@@ -213,5 +233,35 @@ fn geometry(scores: &mut Scores, features: &Matrix) {
     ];
     for (name, value) in measures {
         scores.add_all(name, value, |s, v| s.add(format!("geometry.seen.{name}"), v));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nearfar_core::data::Inputs;
+
+    #[test]
+    fn what_no_row_can_have_is_said_once_with_the_class() {
+        let few = |small: usize| {
+            let labels: Vec<usize> = (0..30 + small).map(|item| usize::from(item >= 30)).collect();
+            let features = Matrix::from_fn(labels.len(), 2, |row, column| (row * 2 + column) as f32 + 1.0);
+            let inputs = Inputs::Rows(features.clone());
+            let class_names = ["many", "few", "none"].map(str::to_owned).into();
+            let data = Dataset { name: "t".into(), inputs, labels: Some(labels.clone()), class_names, groups: None };
+            let mut scores = Scores::default();
+            few_shots(&mut scores, "seen", (&features, &labels), 0);
+            assert_eq!(scores.notes, Vec::<String>::new());
+            (no_episodes("seen", &data), scores.values.into_keys().collect::<Vec<_>>())
+        };
+        let (one, five) = ("transfer.seen.few_shot_1".to_owned(), "transfer.seen.few_shot_5".to_owned());
+        assert_eq!(few(20), (None, vec![one.clone(), five]));
+        let (note, scores) = few(16);
+        let told = "no `transfer.seen.few_shot_5`: class `few` has too few test items, 16; an episode takes 15 and 5 \
+                    labelled ones of each class";
+        assert_eq!((note.as_deref(), scores), (Some(told), vec![one]));
+        let (note, scores) = few(9);
+        assert!(note.unwrap().starts_with("no `transfer.seen.few_shot_1`, `transfer.seen.few_shot_5`: class `few`"));
+        assert!(scores.is_empty());
     }
 }

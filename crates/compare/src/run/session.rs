@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     cli::{RunArgs, SweepArgs},
-    failure::{Failure, failed, usage},
+    failure::{Failure, failed, text, usage},
     report::{self, Budget, DatasetInfo, Figures, Report, Row, Status, Tuning, terminal},
 };
 use anyhow::anyhow;
@@ -118,6 +118,7 @@ impl Session {
             config.batch,
             jobs.len()
         );
+        report.notes.iter().for_each(|note| eprintln!("note: {note}"));
         Ok(Self { jobs, data, device: device.autodiff(), out, report, figures })
     }
 
@@ -136,7 +137,7 @@ impl Session {
             match runner.row(job, &mut cache, &mut self.figures) {
                 Ok(row) => self.report.rows.push(row),
                 Err(error) => {
-                    let (method, seed, error) = (job.label(), job.seed, format!("{error:#}"));
+                    let (method, seed, error) = (job.label(), job.seed, text(&error));
                     eprintln!("error: {method}, seed {seed}: {error}");
                     self.report.failures.push(report::Failure { method, seed, error, run: String::new() });
                 }
@@ -183,6 +184,7 @@ fn describe(report: &mut Report, config: &Config, data: &Prepared, backend: &str
         test: data.seen.test.len(),
         unseen_class_names: data.unseen_names.clone(),
     };
+    report.notes.clone_from(&data.notes);
     report.budget = Budget { epochs, steps: images / config.batch, images_seen: images, batch: config.batch };
     if let Ok(serde_json::Value::Object(settings)) = serde_json::to_value(config) {
         report.settings = settings;

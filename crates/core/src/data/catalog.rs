@@ -1,10 +1,11 @@
 //! Data sets by name or path.
 
 use super::{
-    DataError, Dataset, Inputs, Shape, Source, archive::Archive, bytes, cifar, csv, folder, idx, resize, tree::Tree,
+    DataError, Dataset, Inputs, Shape, Source, archive::Archive, bytes, cifar, csv, folder, idx, notes, resize,
+    tree::Tree,
 };
 use crate::backend::did_you_mean;
-use std::path::Path;
+use std::{iter, path::Path};
 
 /// How to read a data set given by its path.
 #[derive(Clone, Debug, Default)]
@@ -96,6 +97,13 @@ fn find(name: &str) -> Option<&'static Entry> {
 /// # Errors
 /// When there is none of that name or path, or its files are missing, damaged or altered.
 pub fn open(name_or_path: &str, root: &Path, options: &Options) -> Result<Source, DataError> {
+    let mut source = read(name_or_path, root, options)?;
+    let lone = notes::lone_classes(&source);
+    source.notes.extend(lone);
+    Ok(source)
+}
+
+fn read(name_or_path: &str, root: &Path, options: &Options) -> Result<Source, DataError> {
     if let Some(entry) = find(name_or_path) {
         for (file, sum) in entry.files {
             bytes::verify(&root.join(file), sum)?;
@@ -110,7 +118,7 @@ pub fn open(name_or_path: &str, root: &Path, options: &Options) -> Result<Source
     {
         folder::open(&Tree::Archive(archive), &stem(path), options)
     } else if path.is_file() {
-        scaled(only_train(open_table(path, &stem(path), options)?)?, options)
+        scaled(Source::of(open_table(path, &stem(path), options)?), options)
     } else {
         Err(DataError::Unknown {
             name: name_or_path.to_owned(),
@@ -136,14 +144,18 @@ fn open_folder(path: &Path, options: &Options) -> Result<Source, DataError> {
 /// The images of a source with the longer side that `options` ask for, if they do.
 fn scaled(source: Source, options: &Options) -> Result<Source, DataError> {
     let (None, Some(side)) = (options.shape, options.side) else { return Ok(source) };
-    let Shape { channels, height, width } = source.train.shape();
-    let failed = |reason| DataError::Resize { name: source.train.name.clone(), reason };
-    let (height, width) = resize::with_longer_side((height, width), side).map_err(failed)?;
-    let part = |data: Dataset| data.resized(Shape { channels, height, width });
+    let Source { train, validation, test, mut notes } = source;
+    let Shape { channels, height, width } = train.shape();
+    let failed = |reason| DataError::Resize { name: train.name.clone(), reason };
+    let after = resize::with_longer_side((height, width), side).map_err(failed)?;
+    let items = [Some(&train), validation.as_ref(), test.as_ref()].into_iter().flatten().map(Dataset::len).sum();
+    notes.extend(notes::scaled(iter::repeat_n((height, width), items), after, true));
+    let part = |data: Dataset| data.resized(Shape { channels, height: after.0, width: after.1 });
     Ok(Source {
-        train: part(source.train)?,
-        validation: source.validation.map(part).transpose()?,
-        test: source.test.map(part).transpose()?,
+        train: part(train)?,
+        validation: validation.map(part).transpose()?,
+        test: test.map(part).transpose()?,
+        notes,
     })
 }
 
@@ -159,16 +171,12 @@ fn stem(path: &Path) -> String {
     bare.unwrap_or(plain).to_owned()
 }
 
-fn only_train(train: Dataset) -> Result<Source, DataError> {
-    Ok(Source { train, validation: None, test: None })
-}
-
 fn shipped(name: &str, root: &Path) -> Result<Source, DataError> {
     let table = |file: &str| csv::open(&root.join(file), name, Some("label"), None);
     match name {
         "fashion_mnist" => idx::open(&root.join("fashion-mnist"), name, &FASHION),
-        "digits" => only_train(eight_by_eight(table("digits/digits.csv.gz")?)),
-        other => only_train(table(&format!("{other}/{other}.csv"))?),
+        "digits" => Ok(Source::of(eight_by_eight(table("digits/digits.csv.gz")?))),
+        other => Ok(Source::of(table(&format!("{other}/{other}.csv"))?)),
     }
 }
 
@@ -198,7 +206,7 @@ mod tests {
             let source = shipped_source(name);
             source.train.validate().unwrap();
             assert_eq!((source.train.len(), source.train.class_names.len()), (n, classes), "{name}");
-            assert!(describe(name).is_some());
+            assert!(describe(name).is_some() && source.notes.is_empty(), "{:?}", source.notes);
         }
         assert_eq!(names().collect::<Vec<_>>(), ["fashion_mnist", "digits", "iris", "wine"]);
     }
@@ -230,7 +238,8 @@ mod tests {
     #[test]
     fn images_are_scaled_and_rows_are_not() {
         let of = |name: &str, side| open(name, &root(), &Options { side: Some(side), ..Options::default() });
-        let digits = of("digits", 12).unwrap().train;
+        let Source { train: digits, notes, .. } = of("digits", 12).unwrap();
+        assert_eq!(notes, ["1797 of 1797 images were scaled to 12x12 pixels (width x height) from 8x8"]);
         assert_eq!((digits.shape(), digits.len()), (Shape { channels: 1, height: 12, width: 12 }, 1_797));
         assert_eq!(of("digits", 8).unwrap().train.inputs, shipped_source("digits").train.inputs);
         assert!(of("iris", 12).unwrap_err().to_string().contains("rows cannot be resized"));
@@ -284,6 +293,8 @@ mod tests {
         let shape = Shape { channels: 3, height: 2, width: 5 };
         let images = open("images", &Options { shape: Some(shape), ..Options::default() }).unwrap().train;
         assert_eq!((&images.name[..], images.shape(), images.len()), ("images", shape, 2));
+        let notes = open("images", &Options::default()).unwrap().notes;
+        assert_eq!(notes, ["classes with one item, which cannot be both trained on and tested: 2 (a, b)"]);
         assert!(open("nothing", &Options::default()).unwrap_err().to_string().contains("no data set or path"));
     }
 }

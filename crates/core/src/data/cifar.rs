@@ -101,7 +101,7 @@ pub(super) fn open(dir: &Path, name: &str) -> Result<Source, DataError> {
     let train = read(&layout.train, name, &layout)?;
     let test =
         if layout.test.is_file() { Some(read(std::slice::from_ref(&layout.test), name, &layout)?) } else { None };
-    Ok(Source { train, validation: None, test })
+    Ok(Source { test, ..Source::of(train) })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Tables that are no data set: the text of named columns, for pairs, groups and other lists about items.
 
-use super::{DataError, bytes::read_unpacked};
-use ::csv::{Position, ReaderBuilder, Trim};
+use super::{DataError, bytes::read_unpacked, csv::reader};
+use ::csv::Position;
 use std::path::Path;
 
 /// The cells of these columns of a CSV file, plain or gzip, row after row with the line of each row. Other columns may
@@ -12,7 +12,7 @@ use std::path::Path;
 /// the header, or no rows.
 pub fn named_columns<const N: usize>(path: &Path, columns: [&str; N]) -> Result<Vec<(u64, [String; N])>, DataError> {
     let bytes = read_unpacked(path)?;
-    let mut reader = ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(&bytes[..]);
+    let mut reader = reader(&bytes);
     let invalid = |e: ::csv::Error| DataError::Csv { path: path.to_owned(), reason: e.to_string() };
     let header = reader.headers().map_err(invalid)?.clone();
     let mut places = [0; N];
@@ -56,6 +56,7 @@ mod tests {
         let rows = read("a, note ,b\n1,x,2\n 3 ,\"y, z\",4\n").unwrap();
         let cells = |b: &str, a: &str| [b.to_owned(), a.to_owned()];
         assert_eq!(rows, [(2, cells("2", "1")), (3, cells("4", "3"))]);
+        assert_eq!(read("a;b\n1;2\n").unwrap(), [(2, cells("2", "1"))]);
     }
 
     #[test]

@@ -2,8 +2,29 @@
 
 use super::{DataError, Dataset, Inputs, bytes::read_unpacked};
 use crate::matrix::Matrix;
-use ::csv::{Position, ReaderBuilder, StringRecord, Trim};
+use ::csv::{Position, Reader, ReaderBuilder, StringRecord, Trim};
 use std::{collections::HashMap, path::Path};
+
+const IMAGE: &str = "give the folder that holds a folder of images for each class";
+const OTHER: &str = "save the table as CSV";
+
+/// How files begin that are no text, with what they are and what to do.
+const BINARY: [(&[u8], &str, &str); 8] = [
+    (b"\x89PNG", "a PNG image", IMAGE),
+    (b"\xff\xd8\xff", "a JPEG image", IMAGE),
+    (b"GIF8", "a GIF image", IMAGE),
+    (b"RIFF", "a WebP image or another RIFF file", IMAGE),
+    (b"%PDF", "a PDF document", OTHER),
+    (b"PAR1", "a Parquet file", OTHER),
+    (b"\x93NUMPY", "a NumPy array", OTHER),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook", OTHER),
+];
+
+/// What may stand between cells; of equals the first is taken.
+const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
+
+/// Cells, in lower case, that say that there is no value.
+const MISSING: [&str; 7] = ["", "nan", "na", "n/a", "null", "none", "?"];
 
 /// Reads a table, plain or gzip. `label` names the label column, which is the last one if left out; `group` names a
 /// column of groups. Labels and groups that are all integers are numbered in numeric order, others in alphabetic.
@@ -32,7 +53,10 @@ enum Label<'a> {
 
 fn read(path: &Path, name: &str, label: Label<'_>, group: Option<&str>) -> Result<Dataset, DataError> {
     let bytes = read_unpacked(path)?;
-    let mut reader = ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(&bytes[..]);
+    if let Some(&(_, what, way_out)) = BINARY.iter().find(|(start, ..)| bytes.starts_with(start)) {
+        return Err(DataError::NoTable { path: path.to_owned(), what, way_out });
+    }
+    let mut reader = reader(&bytes);
     let invalid = |e: ::csv::Error| DataError::Csv { path: path.to_owned(), reason: e.to_string() };
     let header = reader.headers().map_err(invalid)?.clone();
     let table = Table::new(path, &header, label, group)?;
@@ -65,6 +89,32 @@ fn read(path: &Path, name: &str, label: Label<'_>, group: Option<&str>) -> Resul
     })
 }
 
+/// Reads cells with the separator that the header has most often outside quotes.
+pub(super) fn reader(bytes: &[u8]) -> Reader<&[u8]> {
+    let ends_line = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    let header = bytes.iter().skip_while(|byte| ends_line(byte)).take_while(|byte| !ends_line(byte));
+    let (mut counts, mut quoted) = ([0usize; SEPARATORS.len()], false);
+    for byte in header {
+        if *byte == b'"' {
+            quoted = !quoted;
+        } else if !quoted && let Some(which) = SEPARATORS.iter().position(|separator| separator == byte) {
+            counts[which] += 1;
+        }
+    }
+    let most = (0..SEPARATORS.len()).rev().max_by_key(|&which| counts[which]).unwrap_or(0);
+    ReaderBuilder::new().delimiter(SEPARATORS[most]).trim(Trim::All).flexible(true).from_reader(bytes)
+}
+
+/// Whether the first row holds values: all cells but one, which would be the label, are numbers. Numbers in even steps
+/// are names (0, 1, 2 or wavelengths).
+fn holds_values(header: &StringRecord) -> bool {
+    let number = |cell: &str| cell.parse::<f64>().ok().filter(|value| value.is_finite());
+    let numbers: Vec<f64> = header.iter().filter_map(number).collect();
+    let steps: Vec<f64> = numbers.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let even = |step: &f64| *step > 0.0 && (step - steps[0]).abs() <= 1e-6 * steps[0];
+    !numbers.is_empty() && numbers.len() + 1 >= header.len() && !(steps.len() > 1 && steps.iter().all(even))
+}
+
 /// What the columns mean.
 struct Table<'a> {
     path: &'a Path,
@@ -78,6 +128,10 @@ struct Table<'a> {
 
 impl<'a> Table<'a> {
     fn new(path: &'a Path, header: &'a StringRecord, label: Label<'_>, group: Option<&str>) -> Result<Self, DataError> {
+        if holds_values(header) {
+            let first = header.iter().take(5).collect::<Vec<_>>().join(", ");
+            return Err(DataError::NoHeader { path: path.to_owned(), first });
+        }
         if let Some((_, column)) = header.iter().enumerate().find(|(i, h)| header.iter().take(*i).any(|g| g == *h)) {
             return Err(DataError::RepeatedColumn { path: path.to_owned(), column: column.to_owned() });
         }
@@ -120,7 +174,31 @@ impl<'a> Table<'a> {
             line: line(record),
             column: self.header[column].to_owned(),
             value: cell.to_owned(),
+            problem: self.problem(cell, column),
         })
+    }
+
+    /// Why a cell is no feature, and what to do.
+    fn problem(&self, cell: &str, column: usize) -> String {
+        let is_number = |text: &str| text.parse::<f64>().is_ok_and(f64::is_finite);
+        if MISSING.contains(&cell.to_lowercase().as_str()) {
+            return "a missing value: fill it in or drop the row".to_owned();
+        }
+        if is_number(cell) {
+            return "too large for a 32-bit number: divide the column".to_owned();
+        }
+        if is_number(&cell.replacen(',', ".", 1)) {
+            return "not a finite number: write decimals with a point".to_owned();
+        }
+        let ways_out = match self.label.filter(|_| self.label_assumed) {
+            Some(label) => format!(
+                "the labels are taken from the last column, `{}`; if they are here, say --label-column {}, else remove \
+                 the column",
+                &self.header[label], &self.header[column]
+            ),
+            None => "only the label column may hold text; remove this one".to_owned(),
+        };
+        format!("not a finite number: {ways_out}")
     }
 
     /// A cell that tells classes or groups apart.
@@ -130,7 +208,7 @@ impl<'a> Table<'a> {
         let reason = if cell.is_empty() {
             "the cell is empty; fill it or remove the row"
         } else if self.label_assumed && Some(column) == self.label && measured() {
-            "it looks like a measurement in the last column; name the label column"
+            "it looks like a measurement in the last column; name the label column with --label-column"
         } else {
             return Ok(cell.to_owned());
         };
@@ -236,6 +314,43 @@ mod tests {
         assert!(matches!(open_rows(&path, "t", None, 2), Err(DataError::NoRows { .. })));
     }
 
+    #[test]
+    fn the_separator_is_that_of_the_header() {
+        let expected = read("a,\"b;c\",y\n1,2.5,x\n3,4.5,z\n", None).unwrap();
+        for separator in [";", "\t"] {
+            let text = "\na,\"b;c\",y\n1,2.5,x\n3,4.5,z\n".replace(',', separator);
+            assert_eq!(read(&text, None).unwrap(), expected, "{separator:?}");
+        }
+        let decimals = read("a;b;y\n1,5;2;x\n3;4;z\n", None).unwrap_err().to_string();
+        assert!(decimals.contains("`1,5` is not a finite number: write decimals with a point"), "{decimals}");
+    }
+
+    #[test]
+    fn a_first_row_of_values_is_no_header() {
+        for text in ["5.1,3.5,1.4,0.2,setosa\n4.9,3,1.4,0.2,virginica\n", "1,2.5,0\n2,1,1\n", "7,x\n8,y\n"] {
+            for label in [None, Some("label")] {
+                let message = read(text, label).unwrap_err().to_string();
+                let first = text.lines().next().unwrap().replace(',', ", ");
+                assert!(message.contains(&format!("begins with the values {first}, where the names")), "{message}");
+            }
+        }
+        // What pandas writes for columns without names, and wavelengths.
+        for header in ["0,1,2,3", ",0,1,2,3,label", "400.1,400.2,400.3,kind"] {
+            let columns = header.split(',').count();
+            let row = |class: &str| format!("{}{class}\n", "0.5,".repeat(columns - 1));
+            let data = read(&format!("{header}\n{}{}", row("1"), row("2")), None).unwrap();
+            assert_eq!((data.len(), data.shape().channels), (2, columns - 1), "{header}");
+        }
+    }
+
+    #[test]
+    fn files_of_other_kinds_are_known_by_their_first_bytes() {
+        let jpeg = read_with(b"\xff\xd8\xff\xe0\0\x10JFIF", None, None).unwrap_err().to_string();
+        assert!(jpeg.contains("is a JPEG image, not a CSV file: give the folder"), "{jpeg}");
+        let parquet = read_with(b"PAR1\x15\x04", None, None).unwrap_err().to_string();
+        assert!(parquet.contains("is a Parquet file, not a CSV file: save the table as CSV"), "{parquet}");
+    }
+
     fn rows(values: &[f32]) -> Matrix {
         Matrix::new(values.to_vec(), values.len() / 2, 2).unwrap()
     }
@@ -246,9 +361,19 @@ mod tests {
         assert!(error("a,b\n1,2\n", Some("label")).contains("its columns are: a, b"));
         let message = error("a,b,y\n1,2,x\n1,oops,x\n", None);
         assert!(message.contains("line 3") && message.contains("`b`") && message.contains("`oops`"), "{message}");
-        assert!(error("a,y\nNaN,x\n1,y\n", None).contains("`NaN` is not a finite number"));
-        assert!(error("a,y\n1e60,x\n1,y\n", None).contains("`1e60`"));
-        assert!(error("a,y\n,x\n1,y\n", None).contains("line 2, column `a`"));
+        for missing in ["NaN", "", "NA", "null"] {
+            let message = error(&format!("a,y\n{missing},x\n1,y\n"), None);
+            assert!(
+                message.contains("line 2, column `a`") && message.contains("a missing value: fill it"),
+                "{message}"
+            );
+        }
+        for large in ["1e60", "1e39"] {
+            assert!(error(&format!("a,y\n{large},x\n1,y\n"), None).contains("too large for a 32-bit number"));
+        }
+        assert!(error("a,y\ninf,x\n1,y\n", None).contains("`inf` is not a finite number"));
+        assert!(error("kind,a\nx,1\ny,2\n", None).contains("column, `a`; if they are here, say --label-column kind"));
+        assert!(error("id,a,kind\nx,1,k\n", Some("kind")).contains("only the label column may hold text"));
         assert!(error("a,y\n1,\n", None).contains("the cell is empty"));
         assert!(error("a,b\n1,0.5\n1,0.7\n", None).contains("name the label column"));
         assert!(read("a,b\n1,0.5\n1,0.7\n", Some("b")).is_ok());

@@ -11,6 +11,8 @@ use std::{io::Cursor, path::Path};
 pub(super) struct Decoded {
     pub(super) pixels: Vec<u8>,
     pub(super) shape: Shape,
+    /// Height and width that it has in its file.
+    pub(super) stored: (usize, usize),
 }
 
 impl Decoded {
@@ -22,7 +24,7 @@ impl Decoded {
         resize::check(self.shape, to)?;
         let mut pixels = vec![0u8; to.size()];
         resize::image(resizer, &self.pixels, self.shape, &mut pixels, to)?;
-        Ok(Self { pixels, shape: to })
+        Ok(Self { pixels, shape: to, stored: self.stored })
     }
 }
 
@@ -67,15 +69,17 @@ fn decode_whole(path: &Path, bytes: &[u8]) -> Result<Decoded, DataError> {
         return Err(failed(path, "the file is cut short"));
     }
     let (height, width) = (image.height() as usize, image.width() as usize);
+    let stored = (height, width);
     if height * width == 0 {
         return Err(failed(path, "it has no pixels"));
     }
     if image.color().has_color() {
         let interleaved = image.into_rgb8().into_raw();
         let pixels = (0..3).flat_map(|c| interleaved.iter().skip(c).step_by(3).copied()).collect();
-        Ok(Decoded { pixels, shape: Shape { channels: 3, height, width } })
+        Ok(Decoded { pixels, shape: Shape { channels: 3, height, width }, stored })
     } else {
-        Ok(Decoded { pixels: image.into_luma8().into_raw(), shape: Shape { channels: 1, height, width } })
+        let pixels = image.into_luma8().into_raw();
+        Ok(Decoded { pixels, shape: Shape { channels: 1, height, width }, stored })
     }
 }
 
@@ -134,7 +138,7 @@ mod tests {
         fs::rename(&path, &renamed).unwrap();
         assert_eq!(decoded(&renamed).unwrap().pixels, image.pixels);
         let small = decoded_at(&renamed, (1, 1)).unwrap();
-        assert_eq!((small.shape.channels, small.pixels.len()), (1, 1));
+        assert_eq!((small.shape.channels, small.pixels.len(), small.stored), (1, 1, (2, 3)));
     }
 
     #[test]

@@ -110,12 +110,20 @@ pub enum DataError {
         got: usize,
     },
     /// A file is no image that can be decoded.
-    #[error("cannot decode the image {path}: {reason}; remove it or save it again as PNG, JPEG, PGM or PPM")]
+    #[error("cannot decode the image {path}: {reason}; save it again as PNG, JPEG, PGM or PPM, or remove it")]
     Image {
         /// The file.
         path: PathBuf,
         /// Why not.
         reason: String,
+    },
+    /// Several files are no images that can be decoded.
+    #[error("cannot decode {count} images:{list}\nsave them again as PNG, JPEG, PGM or PPM, or remove them")]
+    Images {
+        /// How many.
+        count: usize,
+        /// The first of them, each in a line of its own with the reason.
+        list: String,
     },
     /// A folder holds nothing to read.
     #[error("{path} holds no images (PNG, JPEG, PGM, PPM) and no class folders with images")]
@@ -203,9 +211,7 @@ pub enum DataError {
         column: String,
     },
     /// A cell is no number.
-    #[error(
-        "{path}, line {line}, column `{column}`: `{value}` is not a finite number; only the label column may hold text"
-    )]
+    #[error("{path}, line {line}, column `{column}`: `{value}` is {problem}")]
     Number {
         /// The file.
         path: PathBuf,
@@ -215,6 +221,8 @@ pub enum DataError {
         column: String,
         /// The cell.
         value: String,
+        /// What it is instead, and what to do.
+        problem: String,
     },
     /// A cell of labels or groups is no class.
     #[error("{path}, line {line}, column `{column}`: `{value}` is no class, {reason}")]
@@ -249,6 +257,27 @@ pub enum DataError {
         path: PathBuf,
         /// Why not.
         reason: String,
+    },
+    /// The file is no text at all.
+    #[error("{path} is {what}, not a CSV file: {way_out}")]
+    NoTable {
+        /// The file.
+        path: PathBuf,
+        /// What its first bytes say.
+        what: &'static str,
+        /// What to do.
+        way_out: &'static str,
+    },
+    /// The first row of a table holds values.
+    #[error(
+        "{path} begins with the values {first}, where the names of the columns belong: put a line of names before them, \
+         and let no name be a bare number"
+    )]
+    NoHeader {
+        /// The file.
+        path: PathBuf,
+        /// The first cells.
+        first: String,
     },
     /// A table has a header and nothing else.
     #[error("{path} holds no rows")]
@@ -366,4 +395,19 @@ pub enum DataError {
     /// Values and shape of a matrix do not fit.
     #[error(transparent)]
     Shape(#[from] MatrixShapeError),
+}
+
+/// Most files that one error names.
+const LISTED: usize = 10;
+
+impl DataError {
+    /// Several files that cannot be decoded, each with the reason.
+    pub(super) fn images(damaged: &[(PathBuf, String)]) -> Self {
+        let line = |(path, reason): &(PathBuf, String)| format!("\n  {}: {reason}", path.display());
+        let mut list: String = damaged.iter().take(LISTED).map(line).collect();
+        if damaged.len() > LISTED {
+            list += &format!("\n  and {} more", damaged.len() - LISTED);
+        }
+        Self::Images { count: damaged.len(), list }
+    }
 }

@@ -4,7 +4,7 @@ use super::{
     DataError, Dataset, Inputs, Shape, Source,
     catalog::Options,
     decode::{self, Decoded},
-    resize,
+    notes, resize,
     tree::Tree,
 };
 use fast_image_resize::Resizer;
@@ -15,6 +15,10 @@ use std::{
 
 /// File name endings, in lower case, that tell images from other files beside folders.
 pub const IMAGE_EXTENSIONS: [&str; 7] = ["png", "jpg", "jpeg", "pgm", "ppm", "pbm", "pnm"];
+
+/// The same of pictures that cannot be decoded: as part of the data they are named with the others that cannot be,
+/// where files with other endings are left out.
+const UNREAD_EXTENSIONS: [&str; 9] = ["webp", "gif", "bmp", "tif", "tiff", "heic", "heif", "avif", "jxl"];
 
 /// Longest side of the common size when none is asked for: more would fill memory and time without helping the small
 /// encoders that are the default. 10,000 colour images of 64 x 64 take 123 MB.
@@ -28,9 +32,18 @@ fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
 }
 
-pub(super) fn is_named_as_image(path: &Path) -> bool {
+fn ends_with_one_of(endings: &[&str], path: &Path) -> bool {
     let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-    ending.is_some_and(|e| IMAGE_EXTENSIONS.contains(&e.as_str()))
+    ending.is_some_and(|e| endings.contains(&e.as_str()))
+}
+
+pub(super) fn is_named_as_image(path: &Path) -> bool {
+    ends_with_one_of(&IMAGE_EXTENSIONS, path)
+}
+
+/// Pictures, and files that are none by their names.
+fn pictures(files: Vec<PathBuf>) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    files.into_iter().partition(|file| is_named_as_image(file) || ends_with_one_of(&UNREAD_EXTENSIONS, file))
 }
 
 /// No image may lie beside class folders: its class would be unclear.
@@ -85,19 +98,23 @@ struct Listing {
     files: Vec<PathBuf>,
     labels: Option<Vec<usize>>,
     class_names: Vec<String>,
+    /// Files beside them that are not named as images.
+    left_out: Vec<PathBuf>,
 }
 
 impl Listing {
     fn new(tree: &Tree, dir: &Path) -> Result<Self, DataError> {
         let (folders, files) = tree.folders_and_files(dir)?;
         if folders.is_empty() {
-            if !files.iter().any(|file| is_named_as_image(file)) {
+            let (files, left_out) = pictures(files);
+            if files.is_empty() {
                 return Err(DataError::NoImages { path: dir.to_owned() });
             }
-            return Ok(Self { files, labels: None, class_names: Vec::new() });
+            return Ok(Self { files, labels: None, class_names: Vec::new(), left_out });
         }
         check_not_mixed(dir, &files)?;
-        let mut listing = Self { files: Vec::new(), labels: Some(Vec::new()), class_names: Vec::new() };
+        let mut listing =
+            Self { files: Vec::new(), labels: Some(Vec::new()), class_names: Vec::new(), left_out: Vec::new() };
         for folder in folders {
             listing.add_classes(tree, &folder, &file_name(&folder))?;
         }
@@ -108,6 +125,7 @@ impl Listing {
     fn add_classes(&mut self, tree: &Tree, dir: &Path, class: &str) -> Result<(), DataError> {
         let (folders, files) = tree.folders_and_files(dir)?;
         if folders.is_empty() {
+            let (files, left_out) = pictures(files);
             if files.is_empty() {
                 return Err(DataError::EmptyClass { path: dir.to_owned() });
             }
@@ -115,6 +133,7 @@ impl Listing {
             self.labels.get_or_insert_default().extend(std::iter::repeat_n(label, files.len()));
             self.class_names.push(class.to_owned());
             self.files.extend(files);
+            self.left_out.extend(left_out);
             return Ok(());
         }
         check_not_mixed(dir, &files)?;
@@ -151,12 +170,12 @@ impl Listing {
 
 /// Reads a folder of images.
 ///
-/// A class is a folder that holds images, named by its path below the folder of its part; its visible files must all be
-/// images. Classes that lie in different folders of the part (alphabets of characters, say) have these as their groups.
+/// A class is a folder that holds images, named by its path below the folder of its part; files that are not named as
+/// images are left out. Classes that lie in different folders of the part (alphabets of characters, say) have these as their groups.
 /// With folders `train` and, perhaps, `val` (or `valid`, `validation`) and `test` and no others, these are the parts.
 /// Images directly in the folder of a part make an unlabelled set. All images get one shape: the one asked for, or that
 /// of the first training image, scaled so that its longer side is the one asked for, else at most 64, with 1 channel if all
-/// are grey, else 3.
+/// are grey, else 3. The source's notes say what was left out and scaled.
 pub(super) fn open(tree: &Tree, name: &str, options: &Options) -> Result<Source, DataError> {
     let Options { shape, side, .. } = *options;
     let parts = Parts::find(tree)?;
@@ -171,18 +190,31 @@ pub(super) fn open(tree: &Tree, name: &str, options: &Options) -> Result<Source,
         Ok(Some(listing))
     };
     let (validation, test) = (other(parts.validation.as_ref())?, other(parts.test.as_ref())?);
-    let size = match shape {
-        Some(shape) => (shape.height, shape.width),
-        None => {
-            let own = decode::size(&train.files[0], &tree.read(&train.files[0])?)?;
+    let first = &train.files[0];
+    let own = match shape {
+        Some(shape) => Ok((shape.height, shape.width)),
+        None => decode::size(first, &tree.read(first)?),
+    };
+    let size = match (&own, shape) {
+        (Ok(asked), Some(_)) => *asked,
+        (Ok(own), None) => {
             let side = side.unwrap_or(own.0.max(own.1).min(LARGEST_SIDE));
-            resize::with_longer_side(own, side).map_err(|reason| DataError::Resize { name: name.to_owned(), reason })?
+            resize::with_longer_side(*own, side)
+                .map_err(|reason| DataError::Resize { name: name.to_owned(), reason })?
         }
+        // It is no image: to decode it fails too, and names all files that are none.
+        (Err(_), _) => (1, 1),
     };
     let listings = [Some(&train), validation.as_ref(), test.as_ref()];
     let files: Vec<&Path> =
         listings.iter().flatten().flat_map(|listing| &listing.files).map(PathBuf::as_path).collect();
     let decoded = tree.map(&files, |path, bytes, resizer| decode::decode(path, bytes, size, resizer))?;
+    own?;
+    let left_out: Vec<&Path> =
+        listings.iter().flatten().flat_map(|listing| &listing.left_out).map(PathBuf::as_path).collect();
+    let asked = shape.is_some() || side.is_some();
+    let scaled = notes::scaled(decoded.iter().map(|image| image.stored), size, asked);
+    let notes = scaled.into_iter().chain(notes::left_out(&left_out)).collect();
     let most = decoded.iter().map(|image| image.shape.channels).max().unwrap_or(1);
     let shape = Shape { channels: shape.map_or(most, |s| s.channels), height: size.0, width: size.1 };
     let mut decoded = decoded.into_iter();
@@ -191,20 +223,25 @@ pub(super) fn open(tree: &Tree, name: &str, options: &Options) -> Result<Source,
         train: assemble(train)?,
         validation: validation.map(&mut assemble).transpose()?,
         test: test.map(&mut assemble).transpose()?,
+        notes,
     })
 }
 
-/// Every image of a folder in the order of [`open`], part after part, with its class where it has one. One class will
-/// do.
-pub(super) fn files(tree: &Tree) -> Result<Vec<(PathBuf, Option<String>)>, DataError> {
+/// An image file with its class, where it has one.
+type Classed = (PathBuf, Option<String>);
+
+/// Every image of a folder in the order of [`open`], part after part, and how many files beside them were left out. One
+/// class will do.
+pub(super) fn files(tree: &Tree) -> Result<(Vec<Classed>, usize), DataError> {
     let parts = Parts::find(tree)?;
-    let mut files = Vec::new();
+    let (mut files, mut passed_over) = (Vec::new(), 0);
     for part in [Some(parts.train), parts.validation, parts.test].into_iter().flatten() {
-        let Listing { files: found, labels, class_names } = Listing::new(tree, &part)?;
+        let Listing { files: found, labels, class_names, left_out } = Listing::new(tree, &part)?;
+        passed_over += left_out.len();
         let class = |i: usize| labels.as_ref().map(|labels| class_names[labels[i]].clone());
         files.extend(found.into_iter().enumerate().map(|(i, file)| (file, class(i))));
     }
-    Ok(files)
+    Ok((files, passed_over))
 }
 
 fn assemble(
@@ -367,10 +404,47 @@ mod tests {
         fs::write(dir.path().join("empty/2.png"), "no image").unwrap();
         fs::write(dir.path().join("only/notes.txt"), "no image either").unwrap();
         let message = error(dir.path());
-        assert!(message.contains("2.png") && message.contains("cannot decode"), "{message}");
+        assert!(message.contains("2.png") && message.contains("cannot decode the image"), "{message}");
         fs::remove_file(dir.path().join("empty/2.png")).unwrap();
-        assert!(error(dir.path()).contains("notes.txt"));
+        let notes = open(dir.path(), "t", None).unwrap().notes;
+        assert_eq!(notes, ["files left out, as they are not named as images: 1 .txt"]);
+        fs::create_dir(dir.path().join("words")).unwrap();
+        fs::rename(dir.path().join("only/notes.txt"), dir.path().join("words/notes.txt")).unwrap();
+        assert!(error(dir.path()).contains("words holds no images"));
         assert!(error(&dir.path().join("nowhere")).contains("cannot read"));
+    }
+
+    #[test]
+    fn all_files_that_cannot_be_decoded_are_named_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        save(dir.path(), "a/good.png", (8, 8), false);
+        save(dir.path(), "b/good.png", (8, 8), false);
+        // The first image of all is among them, and a format that is not read.
+        for name in ["a/0.png", "a/9.webp", "b/1.jpg"] {
+            fs::write(dir.path().join(name), "no image").unwrap();
+        }
+        let message = error(dir.path());
+        assert!(message.contains("cannot decode 3 images"), "{message}");
+        assert!(["0.png", "9.webp", "1.jpg"].iter().all(|name| message.contains(name)), "{message}");
+        for i in 10..20 {
+            fs::write(dir.path().join(format!("b/{i}.png")), "no image").unwrap();
+        }
+        let message = error(dir.path());
+        assert!(message.contains("cannot decode 13 images") && message.contains("and 3 more"), "{message}");
+        assert!(message.contains("16.png") && !message.contains("17.png"), "{message}");
+    }
+
+    #[test]
+    fn scaling_and_distortion_are_noted() {
+        let dir = tempfile::tempdir().unwrap();
+        save(dir.path(), "a/1.png", (120, 90), false);
+        save(dir.path(), "a/2.png", (90, 120), false);
+        save(dir.path(), "b/1.png", (64, 48), false);
+        let source = open(dir.path(), "t", None).unwrap();
+        assert_eq!(source.train.shape(), Shape { channels: 1, height: 48, width: 64 });
+        let note = "2 of 3 images were scaled to 64x48 pixels (width x height) from 2 sizes, the largest 90x120; 1 had \
+                    another ratio of the sides and is distorted; --image-size asks for another size";
+        assert_eq!(source.notes, [note]);
     }
 
     #[test]

@@ -159,7 +159,7 @@ pub(super) fn open(dir: &Path, name: &str, class_names: &[&str]) -> Result<Sourc
         let problem = format!("training images are {:?}, test images {:?}", train.inputs, test.inputs);
         return Err(DataError::Inconsistent { name: dir.display().to_string(), problem });
     }
-    Ok(Source { train, validation: None, test })
+    Ok(Source { test, ..Source::of(train) })
 }
 
 #[cfg(test)]

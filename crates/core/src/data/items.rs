@@ -74,6 +74,8 @@ pub struct Items {
     pub labels: Vec<Option<String>>,
     /// Images that had another size or other channels before.
     pub resized: usize,
+    /// Files of a folder that were left out, as they are not named as images.
+    pub left_out: usize,
 }
 
 impl Items {
@@ -109,7 +111,8 @@ impl Items {
             let table = csv::open_rows(path, name_or_path, label_column, columns)?;
             gathered.part(table, |i| format!("{name_or_path}#{}", i + 1))?;
         } else {
-            let Source { train, validation, test } = catalog::open(name_or_path, root, &catalog::Options::default())?;
+            let Source { train, validation, test, .. } =
+                catalog::open(name_or_path, root, &catalog::Options::default())?;
             let parts = [("train", Some(train)), ("validation", validation), ("test", test)];
             let parts: Vec<(&str, Dataset)> =
                 parts.into_iter().filter_map(|(name, part)| Some((name, part?))).collect();
@@ -132,12 +135,13 @@ struct Gathered<'a> {
     names: Vec<String>,
     labels: Vec<Option<String>>,
     resized: usize,
+    left_out: usize,
 }
 
 impl<'a> Gathered<'a> {
     fn new(name: &'a str, kind: ItemKind) -> Self {
         let (pixels, values, names, labels) = Default::default();
-        Self { name, kind, pixels, values, names, labels, resized: 0 }
+        Self { name, kind, pixels, values, names, labels, resized: 0, left_out: 0 }
     }
 
     fn unfit(&self, found: String) -> DataError {
@@ -146,7 +150,9 @@ impl<'a> Gathered<'a> {
 
     /// Adds a folder of images.
     fn folder(&mut self, tree: &Tree) -> Result<(), DataError> {
-        self.files(tree, &folder::files(tree)?)
+        let (files, left_out) = folder::files(tree)?;
+        self.left_out += left_out;
+        self.files(tree, &files)
     }
 
     /// Adds image files, each with its class.
@@ -192,7 +198,7 @@ impl<'a> Gathered<'a> {
         };
         let name = self.name.to_owned();
         let data = Dataset { name, inputs, labels: None, class_names: Vec::new(), groups: None };
-        Ok(Items { data, names: self.names, labels: self.labels, resized: self.resized })
+        Ok(Items { data, names: self.names, labels: self.labels, resized: self.resized, left_out: self.left_out })
     }
 }
 
@@ -227,6 +233,10 @@ mod tests {
         let items = open(&dir.path().join("loose"), GREY).unwrap();
         let Inputs::Images { pixels, .. } = &items.data.inputs else { panic!("images") };
         assert_eq!((items.resized, &items.labels[..], pixels[0], pixels[24]), (1, &[None, None][..], 10, 20));
+        assert_eq!(items.left_out, 0);
+        fs::write(dir.path().join("loose/notes.txt"), "no image").unwrap();
+        let noted = open(&dir.path().join("loose"), GREY).unwrap();
+        assert_eq!((noted.left_out, noted.data), (1, items.data.clone()));
         assert!(items.names[0].ends_with("a.png") && items.data.labels.is_none());
 
         save(dir.path().join("one/cat/1.png"), 6, 1);

@@ -22,6 +22,7 @@ mod hierarchical;
 mod idx;
 mod items;
 mod noise;
+mod notes;
 mod random;
 mod resize;
 mod sampler;
@@ -51,4 +52,14 @@ pub struct Source {
     pub validation: Option<Dataset>,
     /// To score on, if the source has its own.
     pub test: Option<Dataset>,
+    /// What a person should know about how it was read, one sentence each: images that were scaled, files that were
+    /// left out, classes too small to be scored.
+    pub notes: Vec<String>,
+}
+
+impl Source {
+    /// A source of nothing but items to train on.
+    pub fn of(train: Dataset) -> Self {
+        Self { train, validation: None, test: None, notes: Vec::new() }
+    }
 }

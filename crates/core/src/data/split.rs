@@ -82,7 +82,7 @@ fn take(members: &[Vec<usize>], counts: &[usize]) -> (Vec<usize>, Vec<usize>) {
 /// # Errors
 /// When a part is to be made of fewer than two items.
 pub fn complete(source: Source, seed: u64) -> Result<Source, DataError> {
-    let Source { train, validation, test } = source;
+    let Source { train, validation, test, notes } = source;
     let (train, test) = match test {
         Some(test) => (train, test),
         None => hold_out(&train, TEST_SHARE, seed)?,
@@ -91,7 +91,7 @@ pub fn complete(source: Source, seed: u64) -> Result<Source, DataError> {
         Some(validation) => (train, validation),
         None => hold_out(&train, VALIDATION_SHARE, seed.wrapping_add(1))?,
     };
-    Ok(Source { train, validation: Some(validation), test: Some(test) })
+    Ok(Source { train, validation: Some(validation), test: Some(test), notes })
 }
 
 /// What is kept and what is held out, at least one item each.
@@ -204,7 +204,7 @@ mod tests {
             if !labelled {
                 train.labels = None;
             }
-            let source = complete(Source { train, validation: None, test: None }, seed).unwrap();
+            let source = complete(Source::of(train), seed).unwrap();
             let parts = [source.train, source.validation.unwrap(), source.test.unwrap()];
             prop_assert!(parts.iter().all(|p| !p.is_empty() && p.labels.is_some() == labelled));
             prop_assert_eq!(parts[2].len(), ((n as f64 * TEST_SHARE).round() as usize).max(1));
@@ -225,11 +225,12 @@ mod tests {
 
     #[test]
     fn parts_that_exist_stay() {
-        let source = Source { train: data(vec![0, 1, 0], 2), validation: None, test: Some(data(vec![1, 1], 2)) };
+        let notes = vec!["scaled".to_owned()];
+        let source = Source { test: Some(data(vec![1, 1], 2)), notes, ..Source::of(data(vec![0, 1, 0], 2)) };
         let done = complete(source, 3).unwrap();
         assert_eq!((done.train.len(), done.validation.unwrap().len()), (2, 1));
-        assert_eq!(done.test.unwrap().labels, Some(vec![1, 1]));
-        let one = Source { train: data(vec![0], 1), validation: None, test: None };
+        assert_eq!((done.test.unwrap().labels, done.notes), (Some(vec![1, 1]), vec!["scaled".to_owned()]));
+        let one = Source::of(data(vec![0], 1));
         assert!(complete(one, 3).unwrap_err().to_string().contains("held out of 1 items"));
     }
 

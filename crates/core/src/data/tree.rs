@@ -59,8 +59,8 @@ impl Tree {
         }
     }
 
-    /// What `f` makes of the path and the bytes of every file, on all threads, in the order of `files`. If it fails for
-    /// some, the error is that of the first.
+    /// What `f` makes of the path and the bytes of every file, on all threads, in the order of `files`. Files that
+    /// are no images are named in one error; any other error is that of the first file that has one.
     pub(super) fn map<T: Send>(
         &self,
         files: &[&Path],
@@ -73,6 +73,26 @@ impl Tree {
             }
             Self::Archive(archive) => archive.map(files, &f)?,
         };
-        results.into_iter().collect()
+        all(results)
+    }
+}
+
+/// All values, or what is wrong.
+fn all<T>(results: Vec<Result<T, DataError>>) -> Result<Vec<T>, DataError> {
+    let mut values = Vec::with_capacity(results.len());
+    let mut damaged = Vec::new();
+    for result in results {
+        match result {
+            Ok(value) => values.push(value),
+            Err(DataError::Image { path, reason }) => damaged.push((path, reason)),
+            Err(error) => return Err(error),
+        }
+    }
+    if damaged.len() > 1 {
+        return Err(DataError::images(&damaged));
+    }
+    match damaged.pop() {
+        Some((path, reason)) => Err(DataError::Image { path, reason }),
+        None => Ok(values),
     }
 }

@@ -67,6 +67,10 @@ impl Order {
             Sampling::Shuffled => Sampler::Shuffled(Shuffled::new(n, batch, seed)?),
             Sampling::PerClass { images } => {
                 let labels = dataset.labels()?;
+                if batch < *images {
+                    let range = "at least the `images` of a class in a batch (`sampling`)";
+                    return Err(DataError::Setting { what: "the batch (--batch)", range, value: batch as f64 });
+                }
                 let classes = (batch / *images).min(dataset.class_names.len());
                 // Few classes: more images of each, so that a batch keeps its size.
                 let images = batch / classes.max(1);
@@ -209,6 +213,9 @@ mod tests {
         }
         let small = Order::new(&Sampling::PerClass { images: 1 }, &data(None), 24, 1).unwrap_err().to_string();
         assert!(small.contains("`images` of `sampling` must be at least 2"), "{small}");
+        let narrow = Order::new(&Sampling::PerClass { images: 4 }, &data(None), 2, 1).unwrap_err().to_string();
+        assert!(narrow.starts_with("the batch (--batch) must be at least the `images`"), "{narrow}");
+        assert!(narrow.ends_with("got 2"), "{narrow}");
     }
 
     #[test]

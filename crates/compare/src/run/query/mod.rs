@@ -201,6 +201,7 @@ mod tests {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             labels: labels.iter().map(|label| label.map(str::to_owned)).collect(),
             resized: 0,
+            left_out: 0,
         }
     }
 

@@ -214,7 +214,14 @@ fn the_one_folder_at_the_top_is_the_folder() {
     entries.push(("a/notes.txt".to_owned(), b"no image".to_vec()));
     for (ending, bytes) in packed(&entries) {
         let name = format!("notes.{ending}");
+        let source = shelf.source(&name, &bytes).unwrap();
+        assert_eq!(source.train.len(), 2);
+        assert!(source.notes.iter().any(|note| note.ends_with("not named as images: 1 .txt")), "{:?}", source.notes);
+    }
+    entries.push(("a/0.png".to_owned(), b"no image".to_vec()));
+    for (ending, bytes) in packed(&entries) {
+        let name = format!("damaged.{ending}");
         let message = shelf.source(&name, &bytes).unwrap_err().to_string();
-        assert!(message.contains("cannot decode") && message.contains(&format!("{name}/a/notes.txt")), "{message}");
+        assert!(message.contains("cannot decode") && message.contains(&format!("{name}/a/0.png")), "{message}");
     }
 }
