@@ -149,7 +149,7 @@ pub struct RunArgs {
 
 /// A number of images; `all` is 0, as in `config.toml`.
 fn image_count(text: &str) -> Result<usize, String> {
-    match text.parse() {
+    match text.parse::<usize>() {
         _ if text == "all" => Ok(0),
         Ok(0) | Err(_) => Err("a number from 1 on is needed, or `all`".to_owned()),
         Ok(count) => Ok(count),

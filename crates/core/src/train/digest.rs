@@ -45,7 +45,7 @@ pub(super) fn digest<M: Method>(method: &M, features: usize, data: TrainData<'_>
         }
         Inputs::Rows(rows) => {
             digest.word(rows.cols() as u64);
-            digest.words(rows.as_slice().iter().map(|value| value.to_bits().into()));
+            digest.words(rows.as_slice().iter().map(|value| u64::from(value.to_bits())));
         }
     }
     for numbers in [&dataset.labels, &dataset.groups] {
