@@ -80,20 +80,24 @@ pub struct RunArgs {
     /// `auto`, `wgpu`, `ndarray`, `flex` or `cuda`.
     #[arg(long, value_name = "B")]
     pub backend: Option<String>,
-    /// Number of seeds: each gives other initial weights, order and views.
-    #[arg(long, value_name = "N")]
+    /// Number of seeds: each gives other initial weights, order and views. With --resume, more of them.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seeds: Option<usize>,
-    /// First seed; it also fixes the splits.
-    #[arg(long, value_name = "S")]
+    /// First seed; it also fixes the splits, unless --split-seed does.
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub seed: Option<u64>,
+    /// Seed of the splits, the unseen classes and the labels given, for other repetitions on the same data; the first
+    /// seed if left out.
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    pub split_seed: Option<u64>,
     /// Passes over the training images.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub epochs: Option<usize>,
-    /// Training images, drawn stratified by class.
-    #[arg(long, value_name = "N")]
+    /// Training images, drawn stratified by class; `all` for all of them.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = image_count)]
     pub images: Option<usize>,
-    /// Images a step.
-    #[arg(long, value_name = "N")]
+    /// Images a step; 256 if left out, or a quarter of fewer than 1,024 images, rounded down to a power of two.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub batch: Option<usize>,
     /// Parts of a batch whose gradients are accumulated: less memory, for methods whose loss does not compare images.
     #[arg(long, value_name = "N")]
@@ -108,13 +112,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "E")]
     pub encoder: Option<String>,
     /// Width of the encoder; 64 if left out.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub width: Option<usize>,
     /// Share of the labels of the seen classes that methods and probes may use, in (0, 1].
-    #[arg(long, value_name = "FRACTION")]
+    #[arg(long, value_name = "FRACTION", allow_negative_numbers = true)]
     pub labels: Option<f64>,
     /// Share of those labels that are replaced by another class, in [0, 1).
-    #[arg(long, value_name = "FRACTION")]
+    #[arg(long, value_name = "FRACTION", allow_negative_numbers = true)]
     pub label_noise: Option<f64>,
     /// What methods that learn from labels are told: `classes`, or only `pairs`, `triplets`, `quadruplets` or `chunks`.
     #[arg(long, value_name = "KIND")]
@@ -132,15 +136,24 @@ pub struct RunArgs {
     /// Also score encoders trained on with 1 % and with 10 % of the labels; on by default in `standard` and `full`.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub fine_tune: Option<bool>,
-    /// Folder of the report, the settings and the checkpoints.
+    /// Folder of the report, the settings and the checkpoints; it must not hold a run.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Go on with a run that was stopped.
+    /// Go on with a run that was stopped, with its own settings.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "config"])]
     pub resume: Option<PathBuf>,
     /// Repeat a run from its config.toml; other arguments override it.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// A number of images; `all` is 0, as in `config.toml`.
+fn image_count(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        _ if text == "all" => Ok(0),
+        Ok(0) | Err(_) => Err("a number from 1 on is needed, or `all`".to_owned()),
+        Ok(count) => Ok(count),
+    }
 }
 
 /// Arguments of `tune`: those of `run`, and how hard is searched.
@@ -222,4 +235,36 @@ pub struct QueryArgs {
     /// Write the answers too: `.html` (a page with thumbnails) or `.json`.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(args: &[&str]) -> Result<RunArgs, String> {
+        let all: Vec<&str> = ["compare", "run"].into_iter().chain(args.iter().copied()).collect();
+        match Cli::try_parse_from(all).map(Cli::command) {
+            Ok(Command::Run(args)) => Ok(*args),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn all_images_are_asked_for_by_name() {
+        let images = |text| parsed(&["--images", text]).map(|args| args.images);
+        assert_eq!((images("all"), images("12")), (Ok(Some(0)), Ok(Some(12))));
+        for text in ["0", "-1", "many", "1.5"] {
+            assert!(images(text).unwrap_err().contains("a number from 1 on is needed, or `all`"), "{text}");
+        }
+    }
+
+    #[test]
+    fn negative_numbers_are_values_and_not_options() {
+        for option in ["--epochs", "--seeds", "--seed", "--split-seed", "--batch", "--width"] {
+            let message = parsed(&[option, "-3"]).unwrap_err();
+            assert!(message.contains("invalid value '-3'") && message.contains(option), "{message}");
+        }
+        assert_eq!(parsed(&["--labels", "-0.5"]).unwrap().labels, Some(-0.5), "its range is told by the settings");
+    }
 }

@@ -22,6 +22,7 @@ pub fn print() {
         println!("  {:<16} {}{smallest}", architecture.name(), architecture.describe());
     }
     println!("\ndata sets (or the path of a folder or a CSV file)");
+    println!("  those below lie in {} (NEARFAR_DATASETS names another folder)", datasets_root().display());
     for name in catalog::names() {
         let state = match catalog::open(name, &datasets_root(), &catalog::Options::default()) {
             Ok(_) => "ok".to_owned(),

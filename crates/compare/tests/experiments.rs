@@ -144,7 +144,10 @@ fn a_resumed_run_gives_the_same_report() {
     let resume = |out: &Path| {
         let output = compare(&["sweep", "--resume", out.to_str().unwrap()]).output().unwrap();
         assert!(output.status.success(), "{}", message(&output));
-        lasting(report(out))
+        let report = report(out);
+        let command = report["command"].as_str().unwrap();
+        assert!(command.starts_with("compare sweep --axis labels"), "the first command stands: {command}");
+        lasting(report)
     };
     // Three trainings of twelve steps, in epochs of six.
     for steps in ["4", "15", "27"] {

@@ -25,6 +25,7 @@ use nearfar_eval::{Distance, retrieval};
 use std::{error::Error, path::Path};
 
 /// Its settings: the weight of uniformity and its sharpness.
+#[derive(Debug)]
 struct AlignUniform(f64, f64);
 
 impl Method for AlignUniform {

@@ -176,6 +176,7 @@ fn accumulation_equals_the_whole_batch_where_images_are_not_compared() {
 }
 
 /// NT-Xent behind a perceptron on the pixels, without any batch norm.
+#[derive(Debug)]
 struct Plain {
     /// Whether it offers its stages.
     staged: bool,

@@ -11,8 +11,8 @@ use nearfar_core::{
     encoder::{Architecture, Encoder, EncoderConfig},
     optim::OptimizerConfig,
     train::{
-        Batch, EpochEvent, Method, Observer, Passes, PassesError, StepEvent, TrainConfig, TrainData, TrainError,
-        Trained, latest, train,
+        Batch, CheckpointError, EpochEvent, Method, Observer, Passes, PassesError, StepEvent, TrainConfig, TrainData,
+        TrainError, Trained, latest, train,
     },
 };
 use rand::{RngExt, SeedableRng};
@@ -111,10 +111,35 @@ fn a_stopped_run_goes_on_where_it_was() {
 }
 
 #[test]
+fn the_checkpoint_of_another_run_is_refused() {
+    let (data, dir) = (images(60), tempfile::tempdir().unwrap());
+    let here = Some(dir.path());
+    let method = TripletMethod::default();
+    run(&data, here, 1e-3, &mut StopAt(5)).unwrap();
+    let mut other = data.clone();
+    other.labels.as_mut().unwrap().swap(0, 59);
+    let mut wide = method.clone();
+    wide.loss.margin *= 2.0;
+    let refused = [
+        run(&data, here, 2e-3, &mut ()).err(),
+        run(&other, here, 1e-3, &mut ()).err(),
+        run(&images(57), here, 1e-3, &mut ()).err(),
+        run_method(&wide, &data, here, 1e-3, &mut ()).err(),
+        run_passing(&method, Passes::Chunks(5), &data, here, 1e-3, &mut ()).err(),
+    ];
+    for (which, error) in refused.into_iter().enumerate() {
+        let foreign = matches!(error, Some(TrainError::Checkpoint(CheckpointError::Foreign { .. })));
+        assert!(foreign, "{which}: {error:?}");
+    }
+    assert!(run(&data, here, 1e-3, &mut ()).unwrap().finished, "the run that it belongs to goes on");
+}
+
+#[test]
 fn a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let mut data = images(60);
-    run(&data, Some(dir.path()), 1e-3, &mut StopAt(5)).unwrap();
+    // The first loss is that of the initial weights.
+    run(&data, Some(dir.path()), f64::MAX, &mut StopAt(1)).unwrap();
     let error = run(&data, Some(dir.path()), f64::MAX, &mut ()).err().expect("diverges");
     assert!(matches!(&error, TrainError::NonFinite { checkpoint: Some(_), .. }), "{error}");
     assert!(latest(dir.path()).is_some());

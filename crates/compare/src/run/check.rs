@@ -2,6 +2,7 @@
 
 use super::{
     config::Config,
+    encoder,
     hybrid::Combination,
     method::{Base, DeepVisitor, MethodName},
     passes::passes,
@@ -25,8 +26,10 @@ pub fn rows<'a>(rows: impl IntoIterator<Item = (&'a Config, MethodName)>, data: 
     let mut refused: Vec<String> = Vec::new();
     for (config, method) in rows {
         data.adopt(config)?;
-        data.check_batch(config.batch)?;
-        data.encoder.check(data.shape)?;
+        if method.base.trained().next().is_some() {
+            data.check_batch(config.batch())?;
+        }
+        encoder::check(data.encoder, data.shape)?;
         for reason in row(config, method, data)? {
             // One method often stands in several rows.
             if !refused.contains(&reason) {
@@ -87,7 +90,7 @@ impl DeepVisitor for Fit<'_> {
         let seen = TrainData { dataset: &data.seen.train, augmenter: &augmenter };
         let takes = |view| data.encoder.architecture.takes(data.shape.size(), view);
         view_shapes(&needs, seen, takes).with_context(of)?;
-        let order = order(&needs, dataset, config.batch, config.seed);
+        let order = order(&needs, dataset, config.batch(), config.seed);
         let (_, images) = order.with_context(|| format!("`{name}` does not suit the data"))?;
         Ok(passes.check(method, images))
     }
@@ -132,7 +135,7 @@ mod tests {
 
     /// Checks `methods` on iris, each with the same settings.
     fn check(config: Config, methods: &str) -> Result<(), String> {
-        let config = Config { dataset: "iris".into(), batch: 32, ..config };
+        let config = Config { dataset: "iris".into(), batch: config.batch.or(Some(32)), ..config };
         let methods = MethodName::parse_list(methods).unwrap();
         let mut data = Prepared::new(&config, &methods).unwrap();
         rows(methods.iter().map(|method| (&config, *method)), &mut data).map_err(|error| format!("{error:#}"))
@@ -156,6 +159,14 @@ mod tests {
         let mut config = Config::default();
         config.encoder.width = 0;
         assert_eq!(check(config, "pixels"), Err("the encoder's width must be at least 1".into()));
+        let mut config = Config::default();
+        config.encoder.width = 100_000_000;
+        let message = check(config, "pixels").unwrap_err();
+        assert!(message.contains("lower --width"), "{message}");
+        let wide = || Config { batch: Some(500), ..Config::default() };
+        assert_eq!(check(wide(), "pixels,lmnn"), Ok(()), "nothing is trained in batches");
+        let message = check(wide(), "pixels,siamese").unwrap_err();
+        assert!(message.contains("rows to train on: lower --batch"), "{message}");
         let mut config = Config::default();
         config.method.siamese.settings.images_per_class = 33;
         let message = check(config.clone(), "pixels,siamese").unwrap_err();

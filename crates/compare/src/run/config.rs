@@ -1,5 +1,9 @@
 //! Every setting of a run: presets, command line and `config.toml` end here.
 
+mod begun;
+
+pub use begun::FILE;
+
 use super::{
     axis::Sweep,
     encoder::EncoderSettings,
@@ -11,13 +15,13 @@ use super::{
 };
 use crate::{
     cli::RunArgs,
-    failure::{Failure, failed, usage},
-    report,
+    failure::{Failure, usage},
 };
 use anyhow::{Context, anyhow};
 use nearfar_core::{
     augment::Recipe,
     backend::{Backend, did_you_mean},
+    data::catalog,
 };
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -43,6 +47,9 @@ pub const PRESETS: [Preset; 3] = [
     Preset { name: "standard", images: 10_000, epochs: 10, seeds: 3, fine_tune: true },
     Preset { name: "full", images: usize::MAX, epochs: 100, seeds: 5, fine_tune: true },
 ];
+
+/// Images a step, where the data have enough for some steps an epoch.
+pub const BATCH: usize = 256;
 
 /// Classes that are never trained on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,12 +83,14 @@ pub struct Config {
     pub seeds: usize,
     /// First seed.
     pub seed: u64,
+    /// Seed of the splits, the unseen classes and the labels given; the first seed if left out.
+    pub split_seed: Option<u64>,
     /// Passes over the training images.
     pub epochs: usize,
     /// Most training images; 0 for all.
     pub images: usize,
-    /// Images a step.
-    pub batch: usize,
+    /// Images a step; [`BATCH`] if left out, fewer where the data are few.
+    pub batch: Option<usize>,
     /// Parts of a batch whose gradients are accumulated, for batches larger than memory.
     pub accumulate: usize,
     /// Images whose activations are in memory at once, by gradient caching; all of a batch if left out.
@@ -128,9 +137,10 @@ impl Default for Config {
             backend: Backend::Auto,
             seeds: preset.seeds,
             seed: 0,
+            split_seed: None,
             epochs: preset.epochs,
             images: preset.images,
-            batch: 256,
+            batch: None,
             accumulate: 1,
             chunk: None,
             monitor: Vec::new(),
@@ -157,7 +167,12 @@ impl Config {
             Some(path) => Self::read(path)?,
             None => Self::default(),
         };
-        let config = base.overridden(args).map_err(usage)?;
+        let mut config = base.overridden(args).map_err(usage)?;
+        // What was written must be found from every folder.
+        config.dataset = located(&config.dataset);
+        if let Some(Constraints::File(path)) = &mut config.constraints {
+            *path = std::path::absolute(&*path).map_err(usage)?;
+        }
         config.validate().map_err(usage)?;
         Ok(config)
     }
@@ -188,10 +203,14 @@ impl Config {
         Ok(settings.try_into()?)
     }
 
-    /// Writes `config.toml` into `dir`.
-    pub fn write(&self, dir: &Path) -> Result<(), Failure> {
-        let text = toml::to_string(self).map_err(failed)?;
-        report::replace(&dir.join("config.toml"), text.as_bytes()).map_err(failed)
+    /// Images a step.
+    pub fn batch(&self) -> usize {
+        self.batch.unwrap_or(BATCH)
+    }
+
+    /// Seed of what is the same for every seed: splits, unseen classes, labels given.
+    pub fn split_seed(&self) -> u64 {
+        self.split_seed.unwrap_or(self.seed)
     }
 
     fn overridden(mut self, args: &RunArgs) -> anyhow::Result<Self> {
@@ -209,7 +228,7 @@ impl Config {
             self.fine_tune = preset.fine_tune;
         }
         if let Some(dataset) = &args.dataset {
-            self.dataset.clone_from(dataset);
+            self.dataset = located(dataset);
         }
         if let Some(column) = &args.label_column {
             self.label_column.clone_from(column);
@@ -235,9 +254,10 @@ impl Config {
         }
         self.seeds = args.seeds.unwrap_or(self.seeds);
         self.seed = args.seed.unwrap_or(self.seed);
+        self.split_seed = args.split_seed.or(self.split_seed);
         self.epochs = args.epochs.unwrap_or(self.epochs);
         self.images = args.images.unwrap_or(self.images);
-        self.batch = args.batch.unwrap_or(self.batch);
+        self.batch = args.batch.or(self.batch);
         self.accumulate = args.accumulate.unwrap_or(self.accumulate);
         self.chunk = args.chunk.or(self.chunk);
         if let Some(list) = &args.monitor {
@@ -271,10 +291,10 @@ impl Config {
         };
         at_least_one("--seeds", self.seeds)?;
         at_least_one("--epochs", self.epochs)?;
-        if self.batch < 2 {
+        if self.batch() < 2 {
             return Err(anyhow!(
                 "--batch must be at least 2 (batch norm and every loss compare images), got {}",
-                self.batch
+                self.batch()
             ));
         }
         if !(self.labels > 0.0 && self.labels <= 1.0) {
@@ -295,10 +315,29 @@ impl Config {
     }
 }
 
+/// A path from the root; names of data that ship stay.
+fn located(dataset: &str) -> String {
+    let path = Path::new(dataset);
+    match std::path::absolute(path) {
+        Ok(found) if catalog::names().all(|name| name != dataset) && path.exists() => found.display().to_string(),
+        _ => dataset.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use nearfar_core::encoder::Architecture;
+
+    #[test]
+    fn data_are_found_from_every_folder() {
+        let of = |dataset: &str| {
+            let args = RunArgs { dataset: Some(dataset.into()), ..RunArgs::default() };
+            Config::from_args(&args).unwrap().dataset
+        };
+        assert_eq!((of("wine").as_str(), of("nowhere").as_str()), ("wine", "nowhere"));
+        assert!(Path::new(&of("src")).is_absolute());
+    }
 
     #[test]
     fn settings_survive_the_file() {

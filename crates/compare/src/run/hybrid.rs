@@ -102,8 +102,7 @@ pub struct Stage {
 impl Stage {
     /// What every method may spend on so many training images: whole batches, in all epochs.
     pub fn whole(config: &Config, images: usize) -> Self {
-        let Config { batch, epochs, .. } = *config;
-        let batch = batch.min(images).max(1);
+        let (batch, epochs) = (config.batch().min(images).max(1), config.epochs);
         Self { images: images / batch * batch * epochs, epochs }
     }
 }

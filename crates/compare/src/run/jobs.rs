@@ -43,6 +43,14 @@ impl Job {
         (&row.method, row.seed, &axes) == (&self.name, self.seed, &self.axes)
     }
 
+    /// Puts the row where the share of the labels is that it is given.
+    pub fn with_share(mut self, share: f64) -> Self {
+        if let Some(labels) = self.axes.get_mut(axis::LABELS) {
+            *labels = share;
+        }
+        self
+    }
+
     /// The name with the value of the axis that varies.
     pub fn label(&self) -> String {
         let varies = self.config.sweep.as_ref().map(|sweep| sweep.axis.name());
@@ -104,7 +112,7 @@ fn variants(config: &Config, method: MethodName) -> anyhow::Result<Vec<Variant>>
     let mut found: Vec<Variant> = Vec::new();
     for value in &sweep.values {
         let mut own = config.clone();
-        let place = || format!("{} {value}, {method}", sweep.axis);
+        let place = || format!("--values: {} {value}, {method}", sweep.axis);
         let effect = sweep.axis.apply(value, method, &mut own).with_context(place)?;
         match effect {
             Effect::Nothing => return Ok(vec![Variant::plain(config, method).without(sweep.axis)]),
@@ -186,7 +194,7 @@ impl Variant {
 /// name it.
 fn axes(config: &Config) -> BTreeMap<String, f64> {
     let noise = (config.label_noise > 0.0).then_some((axis::NOISE, config.label_noise));
-    let always = [(axis::LABELS, config.labels), (axis::BATCH, config.batch as f64)];
+    let always = [(axis::LABELS, config.labels), (axis::BATCH, config.batch() as f64)];
     always.into_iter().chain(noise).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
@@ -247,6 +255,15 @@ mod tests {
     }
 
     #[test]
+    fn a_row_stands_at_the_share_that_it_is_given() {
+        let jobs = made(Some(("labels", "0.001,1")), "triplet", 1);
+        let (file, base) = (jobs[0].file.clone(), jobs[0].base.clone());
+        let job = jobs[0].clone().with_share(0.014);
+        assert_eq!((job.label().as_str(), job.axes["labels"]), ("triplet labels=0.014", 0.014));
+        assert_eq!((job.file, job.base, job.config.labels), (file, base, 0.001));
+    }
+
+    #[test]
     fn a_miner_makes_a_method() {
         let jobs = made(Some(("miner", "all,semi_hard")), "triplet,simclr", 1);
         assert_eq!(labels(&jobs), ["triplet miner=all 0", "triplet miner=semi_hard 0", "simclr 0"]);
@@ -265,6 +282,7 @@ mod tests {
         assert!(message.contains("labels 0, triplet") && message.contains("--labels must be in (0, 1]"), "{message}");
         let message = refused("temperature", "0,1", "simclr");
         assert!(message.contains("temperature 0, simclr"), "{message}");
+        assert!(message.starts_with("--values: "), "{message}");
         assert!(refused("batch", "1.5", "simclr").contains("a whole number"));
     }
 }

@@ -31,7 +31,7 @@ mod tests {
         let methods = |names: &str| MethodName::parse_list(names).unwrap();
         let with = |accumulate, chunk| {
             let dataset = "iris".to_owned();
-            Config { dataset, accumulate, chunk, batch: 64, ..Config::default() }
+            Config { dataset, accumulate, chunk, batch: Some(64), ..Config::default() }
         };
         assert!(check(&with(1, None), &methods("all")).is_ok());
         assert!(check(&with(4, None), &methods("pixels,byol,simsiam,fast_siam,supervised,simsiam+lmnn")).is_ok());

@@ -1,5 +1,5 @@
-//! The data of a run: parts, classes, labels, views. Fixed by the settings and the first seed, so that every method
-//! and every seed sees the same images.
+//! The data of a run: parts, classes, labels, views. Fixed by the settings and the seed of the splits, so that every
+//! method and every seed sees the same images.
 
 use super::{
     config::{Config, UnseenClasses},
@@ -9,7 +9,7 @@ use super::{
     supervision::{Constraints, Supervision, Unsaid},
     told::{self, Told},
 };
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use nearfar_core::{
     augment::{Augmenter, Normalization, Recipe},
     data::{DataError, Dataset, Inputs, Shape, catalog, false_labels, split},
@@ -25,6 +25,9 @@ const MOST_VALIDATION: usize = 2_000;
 const UNSEEN_SHARE: f64 = 0.3;
 /// Most training images of the unseen classes and of another data set that probes are fitted on.
 const MOST_PROBE_IMAGES: usize = 6_000;
+
+/// Why one class alone cannot be unseen.
+const FEW_UNSEEN: &str = "retrieval among unseen classes needs at least 2 of them, or 0 to leave them out";
 
 /// Three parts that never overlap.
 pub struct Parts {
@@ -81,7 +84,8 @@ struct Asked {
 
 impl Asked {
     fn by(config: &Config) -> Self {
-        let Config { labels, label_noise, seed, supervision, unsaid, .. } = *config;
+        let Config { labels, label_noise, supervision, unsaid, .. } = *config;
+        let seed = config.split_seed();
         Self { labels, label_noise, seed, supervision, constraints: config.constraints.clone(), unsaid }
     }
 }
@@ -104,8 +108,9 @@ impl Source {
     /// The labels that the settings give in the training and the validation part, the training images that have them,
     /// and what methods are told about those.
     fn given(&self, config: &Config, seen: &Parts) -> anyhow::Result<(Given, Given, Dataset, Option<Told>)> {
-        let train = Given::new(&seen.train, config, config.seed.wrapping_add(3))?;
-        let validation = Given::new(&seen.validation, config, config.seed.wrapping_add(4))?;
+        let seed = config.split_seed();
+        let train = Given::new(&seen.train, config, seed.wrapping_add(3))?;
+        let validation = Given::new(&seen.validation, config, seed.wrapping_add(4))?;
         let labelled = train.of(&seen.train);
         let told = self.told(config, &train, &labelled)?;
         Ok((train, validation, labelled, told))
@@ -163,7 +168,7 @@ impl Prepared {
             source.train.labels_for(&needing)?;
         }
         let mut notes = source.notes;
-        let seed = config.seed;
+        let seed = config.split_seed();
         // The number of every row goes where its row goes.
         let (rows_given, mut numbers) = (source.train.len(), told::numbered(&source.train));
         let (train, test) = match source.test {
@@ -205,6 +210,12 @@ impl Prepared {
         let shape = seen_parts.train.shape();
         let rows = matches!(seen_parts.train.inputs, Inputs::Rows(_));
         let other = if rows { None } else { other_data(&name, shape, seed).context("the other data set")? };
+        if config.unseen_classes.is_none() && unseen_parts.is_none() {
+            notes.push(format!(
+                "of {} classes none is left unseen (from five classes on 3 in 10 are): nothing is scored on unseen classes",
+                classes.len()
+            ));
+        }
         notes.extend(score::no_episodes("seen", &seen_parts.test));
         notes.extend(unseen_parts.as_ref().and_then(|parts| score::no_episodes("unseen", &parts.test)));
         Ok(Self {
@@ -239,10 +250,20 @@ impl Prepared {
         Ok(())
     }
 
-    /// An error if a batch of this size asks for more images than there are to train on.
-    pub fn check_batch(&self, batch: usize) -> Result<(), DataError> {
-        let images = self.seen.train.len();
-        if batch > images { Err(DataError::BatchTooLarge { batch, images }) } else { Ok(()) }
+    /// An error if a batch of this size asks for more items than there are to train on.
+    pub fn check_batch(&self, batch: usize) -> anyhow::Result<()> {
+        let count = self.seen.train.len();
+        let items = if matches!(self.seen.train.inputs, Inputs::Rows(_)) { "rows" } else { "images" };
+        ensure!(batch <= count, "a batch of {batch} is larger than the {count} {items} to train on: lower --batch");
+        Ok(())
+    }
+
+    /// The share of the training labels that is given where `asked` is asked for. Every class keeps a label at least, and
+    /// none has a part of one: where that moves the share by more than a tenth, it counts as what it is.
+    pub fn share(&self, asked: f64) -> Result<f64, DataError> {
+        let given = split::fraction(&self.seen.train, asked, 0)?.0.len() as f64 / self.seen.train.len() as f64;
+        // Few digits come back from JSON as they were.
+        Ok(if (given / asked - 1.0).abs() > 0.1 { (given * 1e6).round() / 1e6 } else { asked })
     }
 
     /// The views of a run with `seed`.
@@ -271,17 +292,16 @@ fn unseen_classes(config: &Config, data: &Dataset) -> anyhow::Result<Vec<usize>>
             let mut chosen = names.iter().map(|n| data.class_index(n)).collect::<Result<Vec<_>, _>>()?;
             chosen.sort_unstable();
             chosen.dedup();
+            ensure!(chosen.len() >= 2, "--unseen-classes {}: {FEW_UNSEEN}", names.join(","));
             split::check_left(classes, chosen.len())?;
             Ok(chosen)
         }
-        Some(UnseenClasses::Count(1)) => {
-            Err(anyhow!("--unseen-classes 1: retrieval among unseen classes needs at least 2, or 0 to leave them out"))
-        }
-        Some(UnseenClasses::Count(count)) => Ok(split::choose_unseen(classes, *count, config.seed)?),
+        Some(UnseenClasses::Count(1)) => Err(anyhow!("--unseen-classes 1: {FEW_UNSEEN}")),
+        Some(UnseenClasses::Count(count)) => Ok(split::choose_unseen(classes, *count, config.split_seed())?),
         None if classes < 5 => Ok(Vec::new()),
         None => {
             let count = ((classes as f64 * UNSEEN_SHARE).round() as usize).max(2);
-            Ok(split::choose_unseen(classes, count, config.seed)?)
+            Ok(split::choose_unseen(classes, count, config.split_seed())?)
         }
     }
 }
@@ -317,7 +337,7 @@ mod tests {
         std::fs::write(file.path(), format!("a,b,same\n{lines}")).unwrap();
         let config = Config {
             dataset: "iris".into(),
-            batch: 16,
+            batch: Some(16),
             labels: 0.9,
             supervision: Supervision::Pairs,
             constraints: Some(Constraints::File(file.path().into())),
@@ -349,22 +369,61 @@ mod tests {
             }
         }
         std::fs::write(photos.join("a/notes.txt"), "no image").unwrap();
-        let config = Config { dataset: photos.display().to_string(), batch: 4, ..Config::default() };
+        let config = Config { dataset: photos.display().to_string(), batch: Some(4), ..Config::default() };
         let notes = Prepared::new(&config, &[]).unwrap().notes;
         let scaled = "photos: 24 of 24 images were scaled to 64x32 pixels (width x height) from 128x64; --image-size asks \
                       for another size";
         assert_eq!(notes[..2], [scaled, "photos: files left out, as they are not named as images: 1 .txt"]);
-        assert!(notes[2].starts_with("photos: no `transfer.seen.few_shot_1`, `transfer.seen.few_shot_5`: class `"));
-        assert_eq!(notes.len(), 3, "{notes:?}");
+        assert!(notes[2].contains("of 2 classes none is left unseen"), "{notes:?}");
+        assert!(notes[3].starts_with("photos: no `transfer.seen.few_shot_1`, `transfer.seen.few_shot_5`: class `"));
+        assert_eq!(notes.len(), 4, "{notes:?}");
+    }
+
+    #[test]
+    fn the_seed_of_the_splits_alone_moves_them() {
+        let prepared = |seed, split_seed| {
+            let config = Config { dataset: "digits".into(), seed, split_seed, labels: 0.1, ..Config::default() };
+            let data = Prepared::new(&config, &[]).unwrap();
+            (data.unseen_names, data.labelled, data.seen.test, data.unseen.unwrap().train)
+        };
+        let usual = prepared(0, None);
+        assert!(prepared(100, Some(0)) == usual);
+        let other = prepared(100, None);
+        assert!(other == prepared(0, Some(100)) && other.1 != usual.1);
+    }
+
+    #[test]
+    fn a_share_of_labels_is_the_one_that_is_given() {
+        let config = Config { dataset: "iris".into(), ..Config::default() };
+        let data = Prepared::new(&config, &[]).unwrap();
+        assert!(data.notes[0].contains("iris: of 3 classes none is left unseen"), "{:?}", data.notes);
+        let count = data.seen.train.len();
+        let share = data.share(0.000_1).unwrap();
+        assert!((share * count as f64 - 3.0).abs() < 1e-3, "one label a class: {share}");
+        assert_eq!(serde_json::from_str::<f64>(&serde_json::to_string(&share).unwrap()).unwrap(), share);
+        assert_eq!((data.share(0.5).unwrap(), data.share(1.0).unwrap()), (0.5, 1.0));
+        assert!(data.share(0.0).is_err());
+    }
+
+    #[test]
+    fn one_unseen_class_is_refused_by_number_and_by_name() {
+        let refused = |unseen| {
+            let config = Config { dataset: "digits".into(), unseen_classes: Some(unseen), ..Config::default() };
+            Prepared::new(&config, &[]).err().expect("refused").to_string()
+        };
+        let names = |names: &[&str]| UnseenClasses::Names(names.iter().map(ToString::to_string).collect());
+        for unseen in [UnseenClasses::Count(1), names(&["3"]), names(&["3", "3"])] {
+            assert!(refused(unseen).contains("at least 2 of them"));
+        }
     }
 
     #[test]
     fn labels_are_drawn_anew_only_when_others_are_asked_for() {
-        let all = Config { dataset: "iris".into(), batch: 16, ..Config::default() };
+        let all = Config { dataset: "iris".into(), batch: Some(16), ..Config::default() };
         let mut data = Prepared::new(&all, &[]).unwrap();
         let place = |data: &Prepared| data.labelled.labels.as_ref().map(|labels| labels.as_ptr());
         let drawn = place(&data);
-        let mut wide = Config { batch: 8, ..all.clone() };
+        let mut wide = Config { batch: Some(8), ..all.clone() };
         wide.encoder.width = 16;
         data.adopt(&wide).unwrap();
         assert_eq!((place(&data), data.encoder.width), (drawn, 16));

@@ -3,12 +3,13 @@
 use super::{
     axis::Sweep,
     check,
-    config::Config,
+    config::{self, Config},
     head_to_head::{Cache, Runner},
     hybrid::Stage,
     jobs::{Job, jobs},
     prepare::Prepared,
     progress::{catch_interrupt, interrupted},
+    tune::SEARCH,
 };
 use crate::{
     cli::{RunArgs, SweepArgs},
@@ -35,7 +36,11 @@ pub fn run_tuned(args: &RunArgs, tuning: Tuning) -> Result<(), Failure> {
 pub fn sweep(args: &SweepArgs) -> Result<(), Failure> {
     let mut config = settings(&args.run)?;
     if let Some(axis) = &args.axis {
-        config.sweep = Some(Sweep::parse(axis, args.values.as_deref()).map_err(usage)?);
+        let sweep = Sweep::parse(axis, args.values.as_deref()).map_err(usage)?;
+        if sweep.values.len() < 2 {
+            return Err(usage(anyhow!("--values: a sweep needs two different values at least; `run` takes one")));
+        }
+        config.sweep = Some(sweep);
     }
     if config.sweep.is_none() {
         return Err(usage(anyhow!("these settings name no sweep: say what to vary with --axis")));
@@ -63,10 +68,33 @@ pub fn rewrite_report(dirs: &[PathBuf], out: Option<&Path>) -> Result<(), Failur
 
 /// The settings that were written, of a run that goes on; else those that the arguments ask for.
 fn settings(args: &RunArgs) -> Result<Config, Failure> {
-    match &args.resume {
-        Some(dir) => Config::read(&dir.join("config.toml")),
-        None => Config::from_args(args),
+    let Some(dir) = &args.resume else { return Config::from_args(args) };
+    if dir.join(SEARCH).is_file() {
+        let dir = dir.display();
+        return Err(usage(anyhow!(
+            "{dir} holds a search, no run: go on with compare tune --resume {dir}; the run with the tuned settings lies \
+             in a folder of its own there"
+        )));
     }
+    Config::resumed(dir, args)
+}
+
+/// Refuses the folder of another run, whose rows and checkpoints would pass for those of this one.
+pub(super) fn check_free(out: &Path) -> Result<(), Failure> {
+    match [config::FILE, "report.json", "checkpoints"].into_iter().find(|name| out.join(name).exists()) {
+        None => Ok(()),
+        Some(name) => {
+            let out = out.display();
+            Err(usage(anyhow!(
+                "{out} holds a run already ({name}): go on with it by --resume {out}, or choose another --out"
+            )))
+        }
+    }
+}
+
+/// The command line of this process.
+pub(super) fn command_line() -> String {
+    std::env::args().skip(1).fold("compare".to_owned(), |all, arg| all + " " + &arg)
 }
 
 /// A run under way.
@@ -81,22 +109,29 @@ struct Session {
 
 impl Session {
     /// Checks everything that can be wrong before anything is trained, and writes the settings.
-    fn open(args: &RunArgs, config: Config) -> Result<Self, Failure> {
+    fn open(args: &RunArgs, mut config: Config) -> Result<Self, Failure> {
         config.validate().map_err(usage)?;
-        let methods = config.method_names().map_err(usage)?;
-        let (backend, device) = config.backend.open().map_err(usage)?;
-        catch_interrupt();
-        let mut data = Prepared::new(&config, &methods).map_err(usage)?;
-        let jobs = jobs(&config, &methods).map_err(usage)?;
-        let first = jobs.iter().filter(|job| job.seed == config.seed);
-        check::rows(first.map(|job| (&*job.config, job.method)), &mut data).map_err(usage)?;
-        data.adopt(&config).map_err(usage)?;
         let out = match &args.resume {
             Some(dir) => dir.clone(),
             None => args.out.clone().unwrap_or_else(|| free_folder("", &config.dataset)),
         };
+        if args.resume.is_none() {
+            check_free(&out)?;
+        }
+        let methods = config.method_names().map_err(usage)?;
+        let (backend, device) = config.backend.open().map_err(usage)?;
+        catch_interrupt();
+        let mut data = Prepared::new(&config, &methods).map_err(usage)?;
+        // What the settings leave to the data is written as left out, so that they suit other data too.
+        let written = config.clone();
+        let batch = config.settle(data.seen.train.len());
+        let jobs = jobs(&config, &methods).map_err(usage)?;
+        let at_share = |job: Job| data.share(job.config.labels).map(|share| job.with_share(share));
+        let jobs: Vec<Job> = jobs.into_iter().map(at_share).collect::<Result<_, _>>().map_err(usage)?;
+        let first = jobs.iter().filter(|job| job.seed == config.seed);
+        check::rows(first.map(|job| (&*job.config, job.method)), &mut data).map_err(usage)?;
+        data.adopt(&config).map_err(usage)?;
         report::check_writable(&out).map_err(usage)?;
-        // Rows and pictures of an older run in the same folder belong to nothing of this one.
         let (mut report, mut figures) = (Report::default(), Figures::default());
         if args.resume.is_some() {
             figures = report::read_figures(&out).map_err(usage)?;
@@ -104,18 +139,23 @@ impl Session {
                 report = report::read(&out).map_err(usage)?;
             }
         }
-        config.write(&out)?;
+        // The run is what its first command asked for, however often it was stopped.
+        let begun = if args.resume.is_some() { Config::command(&out) } else { None };
+        report.command = begun.unwrap_or_else(command_line);
+        written.write(&out, &report.command)?;
         describe(&mut report, &config, &data, &backend.to_string(), &device);
+        report.notes.extend(batch);
         eprintln!(
-            "{}: {} training images, {} seen and {} unseen classes; {} on {}; {} steps of {}; {} rows",
+            "{}: {} training images, {} seen and {} unseen classes; {} on {}; every method sees {} images, {} a step; {} \
+             rows",
             data.name,
             data.seen.train.len(),
             data.classes.len() - data.unseen_names.len(),
             data.unseen_names.len(),
             report.encoder,
             backend,
-            report.budget.steps,
-            config.batch,
+            report.budget.images_seen,
+            config.batch(),
             jobs.len()
         );
         report.notes.iter().for_each(|note| eprintln!("note: {note}"));
@@ -170,7 +210,6 @@ pub(super) fn free_folder(prefix: &str, dataset: &str) -> PathBuf {
 
 fn describe(report: &mut Report, config: &Config, data: &Prepared, backend: &str, device: &Device) {
     let Stage { images, epochs } = Stage::whole(config, data.seen.train.len());
-    report.command = std::env::args().skip(1).fold("compare".to_owned(), |all, arg| all + " " + &arg);
     report.backend = backend.to_owned();
     report.device = format!("{device:?}");
     report.encoder = format!("{} width {}", data.encoder.architecture, data.encoder.width);
@@ -185,7 +224,7 @@ fn describe(report: &mut Report, config: &Config, data: &Prepared, backend: &str
         unseen_class_names: data.unseen_names.clone(),
     };
     report.notes.clone_from(&data.notes);
-    report.budget = Budget { epochs, steps: images / config.batch, images_seen: images, batch: config.batch };
+    report.budget = Budget { epochs, steps: images / config.batch(), images_seen: images, batch: config.batch() };
     if let Ok(serde_json::Value::Object(settings)) = serde_json::to_value(config) {
         report.settings = settings;
     }

@@ -168,7 +168,7 @@ pub fn visit<V: DeepVisitor>(config: &Config, data: &Prepared, deep: Deep, visit
 /// Learns a Mahalanobis metric on features `rows` of the images that the learner may see, from what it is told. Whatever the
 /// learner draws, it draws anew for every `seed` of a row: a repetition that draws the same again would show no spread.
 pub fn fit(config: &Config, data: &Prepared, metric: Linear, rows: &Matrix, seed: u64) -> anyhow::Result<Fitted> {
-    let settings = seeded(&config.method, seed.wrapping_sub(config.seed));
+    let settings = seeded(&config.method, seed.wrapping_sub(config.split_seed()));
     match &data.told {
         Some(told) if metric != Linear::Covariance => told.fit(&settings, metric, rows),
         _ => {

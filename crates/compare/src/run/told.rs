@@ -41,8 +41,8 @@ impl Told {
         let Some(kind) = config.supervision.weak() else { return Ok(None) };
         let mut told = match &config.constraints {
             Some(Constraints::File(path)) => Self::from_file(kind, path, numbers, rows, config.unsaid)?,
-            Some(Constraints::Count(count)) => Self::drawn(kind, *count, labelled, config.seed)?,
-            None => Self::drawn(kind, default_count(kind, labelled.len()), labelled, config.seed)?,
+            Some(Constraints::Count(count)) => Self::drawn(kind, *count, labelled, config.split_seed())?,
+            None => Self::drawn(kind, default_count(kind, labelled.len()), labelled, config.split_seed())?,
         };
         if config.unsaid == Unsaid::Different {
             let taught = Taught::new(&told.weak, labelled).context("--unsaid different")?;

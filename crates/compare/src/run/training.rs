@@ -22,11 +22,11 @@ use nearfar_core::{
     data::Dataset,
     encoder::Encoder,
     optim::OptimizerConfig,
-    train::{Method, Needs, Order, TrainConfig, TrainData, Trained, Warning, train},
+    train::{Method, Needs, Order, Sampling, TrainConfig, TrainData, Trained, Warning, train},
 };
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -136,7 +136,7 @@ impl Runner<'_> {
                 run("", true, self.budget(), self.encoder(job.seed)?).visit(&joint, optimizer)
             }
             Combination::Then => {
-                let [before, after] = ways.stages(self.budget(), self.config.batch);
+                let [before, after] = ways.stages(self.budget(), self.config.batch());
                 let first = run("pre-training", hybrid.first.needs_labels(), before, self.encoder(job.seed)?);
                 let first = settings.visit(hybrid.first, first)??;
                 if first.status != Status::Ok {
@@ -192,10 +192,27 @@ impl DeepVisitor for TrainingRun<'_> {
         let (monitors, notes) = bar.finish().map(Monitor::finish).unwrap_or_default();
         let features = features_of(method, &trained.model, width)?;
         let mut learnt = Learnt::trained(features, trained, course.batch);
+        if let Some(cause) = alone(&needs, dataset) {
+            // The warnings guess at it.
+            learnt.notes = vec![cause];
+        }
         learnt.notes.extend(notes);
         learnt.notes.extend(check::visits(&needs, &order, dataset, learnt.cost.steps));
         Ok(Learnt { monitors, ..learnt })
     }
+}
+
+/// Why a method that compares images of one class has nothing to compare, if so.
+fn alone(needs: &Needs, dataset: &Dataset) -> Option<String> {
+    let labels = dataset.labels.as_deref().filter(|_| needs.labels && needs.views < 2)?;
+    let compares = matches!(needs.sampling, Sampling::PerClass { .. });
+    let distinct = labels.iter().collect::<BTreeSet<_>>().len();
+    (compares && distinct == labels.len()).then(|| {
+        format!(
+            "trained on {distinct} images, one a class: no two images say what belongs together, which can end in \
+             collapse; raise --labels"
+        )
+    })
 }
 
 /// How a method with these needs trains on `dataset`, and the order of its batches. Whatever a batch holds, every method
@@ -208,7 +225,7 @@ pub fn course(
     seed: u64,
     optimizer: &OptimizerConfig,
 ) -> anyhow::Result<(TrainConfig, Order)> {
-    let (order, batch) = check::order(needs, dataset, config.batch, seed)?;
+    let (order, batch) = check::order(needs, dataset, config.batch(), seed)?;
     let steps = (stage.images / batch).max(1);
     let course = TrainConfig {
         batch,
@@ -233,4 +250,29 @@ pub fn features_of<M: Method>(method: &M, model: &M::Model, width: usize) -> any
             Features::Mahalanobis(Box::new(encoder), metric)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nearfar_core::{data::Inputs, matrix::Matrix};
+
+    #[test]
+    fn one_image_a_class_is_named_as_the_cause() {
+        let of = |labels: &[usize], needs: Needs| {
+            let data = Dataset {
+                name: "t".into(),
+                inputs: Inputs::Rows(Matrix::zeros(labels.len(), 1)),
+                labels: Some(labels.to_vec()),
+                class_names: ["a", "b", "c"].map(Into::into).to_vec(),
+                groups: None,
+            };
+            alone(&needs, &data)
+        };
+        let needs = Needs { views: 1, labels: true, sampling: Sampling::PerClass { images: 4 } };
+        assert!(of(&[0, 2, 1], needs.clone()).unwrap().starts_with("trained on 3 images, one a class"));
+        assert_eq!(of(&[0, 2, 1, 1], needs.clone()), None);
+        assert_eq!(of(&[0, 2, 1], Needs { views: 2, ..needs.clone() }), None, "two views of an image belong together");
+        assert_eq!(of(&[0, 2, 1], Needs { sampling: Sampling::Shuffled, ..needs }), None);
+    }
 }

@@ -34,6 +34,15 @@ pub enum CheckpointError {
         /// What Burn said.
         source: RecordError,
     },
+    /// It is of another run.
+    #[error(
+        "the checkpoint {path} belongs to other settings, other data or another seed: train in another folder, or delete \
+         it to start this method again"
+    )]
+    Foreign {
+        /// Which folder.
+        path: PathBuf,
+    },
     /// The state file is damaged.
     #[error("the checkpoint state {path} is damaged ({source}): delete the folder to start this method again")]
     State {
@@ -49,6 +58,8 @@ pub enum CheckpointError {
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
     pub method: String,
+    /// Whose it is: [`super::digest::digest`].
+    pub run: String,
     pub step: usize,
     pub seconds: f64,
     /// Mean loss of every epoch.
@@ -142,9 +153,10 @@ pub(super) fn save<M: Module, N: Module>(
     Ok(target)
 }
 
-/// Loads a checkpoint into freshly built networks.
+/// Loads a checkpoint of `run` into freshly built networks.
 pub(super) fn load<M: Module, N: Module>(
     path: &Path,
+    run: &str,
     model: M,
     memory: N,
     optimizer: ModuleOptimizer,
@@ -152,7 +164,10 @@ pub(super) fn load<M: Module, N: Module>(
     let record = |path: PathBuf| move |source| CheckpointError::Record { path, source };
     let file = path.join(STATE);
     let json = fs::read(&file).map_err(io_error("read", &file))?;
-    let state = serde_json::from_slice(&json).map_err(|source| CheckpointError::State { path: file, source })?;
+    let state: State = serde_json::from_slice(&json).map_err(|source| CheckpointError::State { path: file, source })?;
+    if state.run != run {
+        return Err(CheckpointError::Foreign { path: path.to_owned() });
+    }
     let file = path.join("model.bpk");
     let model = model.try_load_file(&file).map_err(record(file))?;
     let file = path.join("memory.bpk");

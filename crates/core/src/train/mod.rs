@@ -5,6 +5,7 @@
 
 mod batches;
 mod checkpoint;
+mod digest;
 pub mod embed;
 mod error;
 mod health;
@@ -34,7 +35,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use serde::{Deserialize, Serialize};
-use std::{ops::ControlFlow, path::PathBuf, time::Duration};
+use std::{fmt::Debug, ops::ControlFlow, path::PathBuf, time::Duration};
 
 /// How a method wants its batches drawn; [`Order`] draws them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,8 +117,9 @@ impl Default for NoMemory {
     }
 }
 
-/// A way of training an encoder. The value itself holds the settings.
-pub trait Method {
+/// A way of training an encoder. The value itself holds the settings: what it prints of them (`Debug`) tells the
+/// checkpoints of one setting from those of another, so it must be the same for equal settings in every process.
+pub trait Method: Debug {
     /// Everything that the optimiser updates.
     type Model: Module + 'static;
     /// What is kept between steps and saved in checkpoints but not optimised: a queue, a momentum encoder.

@@ -2,6 +2,7 @@ use super::{
     Batch, EpochEvent, Health, Method, Observer, Progress, StepEvent, TrainConfig, TrainData, TrainError, Warning,
     batches::{view_shapes, with_batches},
     checkpoint::{self, Parts, State},
+    digest::digest,
 };
 use crate::{encoder::Encoder, matrix::Matrix};
 use burn::tensor::{Device, Tensor};
@@ -53,7 +54,7 @@ fn device_error(step: usize, error: &impl std::fmt::Debug) -> TrainError {
 ///
 /// # Errors
 /// When the data do not fit the method, a setting is out of range, the loss is not finite, or a checkpoint cannot be
-/// written or read.
+/// written or read, or belongs to another method, other settings, other data or another seed.
 pub fn train<M: Method>(
     method: &M,
     encoder: Encoder,
@@ -74,10 +75,11 @@ pub fn train<M: Method>(
     // Another seed than the encoder's: the same one would give heads the same random numbers.
     let (model, memory) = method.build(encoder, features, config.seed ^ HEAD_SEED, device);
     let optimizer = config.optimizer.init();
-    let state = State { method: method.name().into(), ..State::default() };
+    let run = if config.checkpoints.is_some() { digest(method, features, data, config) } else { String::new() };
+    let state = State { method: method.name().into(), run: run.clone(), ..State::default() };
     let mut checkpoint = config.checkpoints.as_deref().and_then(checkpoint::latest);
     let Parts { model, mut memory, mut optimizer, mut state } = match &checkpoint {
-        Some(path) => checkpoint::load(path, model, memory, optimizer)?,
+        Some(path) => checkpoint::load(path, &run, model, memory, optimizer)?,
         None => Parts { model, memory, optimizer, state },
     };
     if checkpoint.is_some() {

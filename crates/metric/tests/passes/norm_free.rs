@@ -10,6 +10,7 @@ use nearfar_core::{
 };
 
 /// A method whose encoder is a perceptron without batch norm; its loss keeps whatever else it trains.
+#[derive(Debug)]
 pub struct NormFree<'a, M>(pub &'a M);
 
 impl<M: Method> Method for NormFree<'_, M> {

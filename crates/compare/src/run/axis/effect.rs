@@ -37,7 +37,7 @@ impl Axis {
                 if base.needs_labels() { Effect::Training } else { Effect::Scoring }
             }
             Self::Batch => {
-                config.batch = value.count()?;
+                config.batch = Some(value.count()?);
                 training_or_nothing(trained)
             }
             Self::Dim => {
@@ -58,7 +58,7 @@ impl Axis {
                             count.is_multiple_of(*each),
                             "{base} has {each} negatives an image, got {count} in all"
                         );
-                        config.batch = count / each + 1;
+                        config.batch = Some(count / each + 1);
                         Effect::Training
                     }
                     None => training_or_nothing(set(config, base, "queue", &Value::Integer(count as i64))?),
@@ -182,11 +182,11 @@ mod tests {
     #[test]
     fn negatives_are_of_the_queue_or_of_the_batch() {
         let (effect, config) = apply(Axis::Negatives, "126", "simclr");
-        assert_eq!((effect, config.batch), (Effect::Training, 64));
+        assert_eq!((effect, config.batch), (Effect::Training, Some(64)));
         let (effect, config) = apply(Axis::Negatives, "126", "moco");
-        assert_eq!((effect, config.batch, config.method.moco.settings.queue), (Effect::Training, 256, 126));
+        assert_eq!((effect, config.batch(), config.method.moco.settings.queue), (Effect::Training, 256, 126));
         let (_, config) = apply(Axis::Negatives, "127", "moco_v3");
-        assert_eq!(config.batch, 128);
+        assert_eq!(config.batch, Some(128));
         let odd = AxisValue::Number(127.0);
         let simclr = "simclr".parse().unwrap();
         assert!(Axis::Negatives.apply(&odd, simclr, &mut Config::default()).is_err());

@@ -163,6 +163,17 @@ pub enum NameError {
         /// The nearest known name, as a sentence part.
         hint: String,
     },
+    /// `A+B` where B is no Mahalanobis learner, or A stands on frozen features itself.
+    #[error(
+        "`{name}` is no hybrid: `A+B` fits the Mahalanobis learner B on A's frozen features, for example {example}; two \
+         methods that train an encoder go together as A-then-B or A-with-B"
+    )]
+    Frozen {
+        /// What was asked for.
+        name: String,
+        /// One that there is.
+        example: String,
+    },
     /// Two methods that do not go together.
     #[error(
         "`{name}` is no hybrid: the first method must be contrastive and the second train an encoder with labels, for \
@@ -194,10 +205,18 @@ impl FromStr for MethodName {
         };
         let unknown = NameError::unknown;
         match name.split_once('+') {
-            Some((left, right)) => Ok(Self {
-                base: base(left)?.ok_or_else(|| unknown(left))?,
-                metric: Some(metric(right).ok_or_else(|| unknown(right))?),
-            }),
+            Some((left, right)) => {
+                let (first, second) = (base(left)?, base(right)?);
+                match (first, metric(right), metric(left)) {
+                    (Some(base), Some(metric), _) => Ok(Self { base, metric: Some(metric) }),
+                    (None, _, None) => Err(unknown(left)),
+                    (_, None, _) if second.is_none() => Err(unknown(right)),
+                    (None, None, Some(_)) => {
+                        Err(NameError::Frozen { name: name.to_owned(), example: format!("{right}+{left}") })
+                    }
+                    _ => Err(NameError::Frozen { name: name.to_owned(), example: "simclr+lmnn".to_owned() }),
+                }
+            }
             None => match (base(name)?, metric(name)) {
                 (Some(base), _) => Ok(Self { base, metric: None }),
                 (None, Some(metric)) => Ok(Self { base: Base::Pca, metric: Some(metric) }),
@@ -235,6 +254,18 @@ mod tests {
     fn typos_get_the_nearest_name() {
         let message = MethodName::parse_list("simclr,tripplet").unwrap_err().to_string();
         assert!(message.contains("`tripplet`") && message.contains("did you mean `triplet`?"), "{message}");
+    }
+
+    #[test]
+    fn the_order_of_a_sum_is_explained() {
+        let message = |name: &str| name.parse::<MethodName>().unwrap_err().to_string();
+        let turned = message("lmnn+simclr");
+        assert!(turned.contains("for example simclr+lmnn") && !turned.contains("did you mean"), "{turned}");
+        assert!(message("simclr+triplet").contains("A-then-B"));
+        assert!(message("lmnn+itml").contains("`lmnn+itml` is no hybrid"));
+        assert!(message("simclr+lmn").contains("did you mean `lmnn`?"));
+        assert!(message("simcl+lmnn").contains("did you mean `simclr`?"));
+        assert!(message("lmnn+simcl").contains("did you mean `simclr`?"));
     }
 
     #[test]

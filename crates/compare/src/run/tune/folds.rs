@@ -65,11 +65,11 @@ impl Validation {
             );
             vec![Vec::new()]
         } else {
-            class_folds(classes, count, config.seed)?
+            class_folds(classes, count, config.split_seed())?
         };
         let parts = &data.seen;
         let some = |data: Dataset| {
-            let (chosen, _) = split::subset(&data, MOST_IMAGES, config.seed);
+            let (chosen, _) = split::subset(&data, MOST_IMAGES, config.split_seed());
             if chosen.len() < data.len() { data.select(&chosen) } else { data }
         };
         let fold = |held: Vec<usize>| -> anyhow::Result<Fold> {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     fn config(dataset: &str) -> Config {
-        Config { dataset: dataset.into(), images: 600, batch: 64, ..Config::default() }
+        Config { dataset: dataset.into(), images: 600, batch: Some(64), ..Config::default() }
     }
 
     #[test]

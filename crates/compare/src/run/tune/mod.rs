@@ -12,7 +12,13 @@ mod tables;
 
 pub use measure::Objective;
 
-use super::{MethodName, check, config::Config, prepare::Prepared, progress, session::free_folder};
+use super::{
+    MethodName, check,
+    config::Config,
+    prepare::Prepared,
+    progress,
+    session::{check_free, command_line, free_folder},
+};
 use crate::{
     cli::{RunArgs, TuneArgs},
     failure::{Failure, failed, usage},
@@ -34,7 +40,7 @@ use subject::Subject;
 /// Trials of every method, unless the arguments say otherwise.
 const TRIALS: usize = 20;
 /// Name of the file with the settings of the search itself.
-const SEARCH: &str = "search.toml";
+pub const SEARCH: &str = "search.toml";
 
 /// How hard is searched, and for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +56,7 @@ pub struct Search {
 
 /// `compare tune`.
 pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
-    let (config, search, out) = settings(args)?;
+    let (mut config, search, out) = settings(args)?;
     if config.supervision.weak().is_some() || config.sweep.is_some() {
         return Err(usage(anyhow!("a search is for one run with class labels: leave --supervision and the sweep out")));
     }
@@ -61,7 +67,7 @@ pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
     }
     let (_, device) = config.backend.open().map_err(usage)?;
     progress::catch_interrupt();
-    let (name, validation) = validation(&config, &methods, search)?;
+    let (name, validation) = validation(&mut config, &methods, search)?;
     report::check_writable(&out).map_err(usage)?;
     let mut journal = match args.run.resume {
         Some(_) => {
@@ -73,7 +79,7 @@ pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
         }
         None => Journal::create(&out).map_err(usage)?,
     };
-    config.write(&out)?;
+    config.write(&out, &Config::command(&out).unwrap_or_else(command_line))?;
     search.write(&out)?;
     let device = device.autodiff();
     for round in 0..search.trials {
@@ -95,7 +101,7 @@ pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
     println!("{}\n\nSettings: {}", outcome.terminal(), out.join(TUNED).display());
     let hopeless = outcome.failed();
     if !args.search_only {
-        score(&out, search, outcome.tuning())?;
+        score(&out, search, config.seeds, outcome.tuning())?;
     }
     if hopeless.is_empty() { Ok(()) } else { Err(failed(anyhow!("every trial failed of {}", hopeless.join("; ")))) }
 }
@@ -113,10 +119,11 @@ fn settings(args: &TuneArgs) -> Result<(Config, Search, PathBuf), Failure> {
             return Err(usage(anyhow!("--trials must be at least 1, got 0")));
         }
         let out = args.run.out.clone().unwrap_or_else(|| free_folder("tune-", &config.dataset));
+        check_free(&out)?;
         return Ok((config, search, out));
     };
-    let config = Config::read(&dir.join("config.toml"))?;
     let begun = Search::read(dir)?;
+    let config = Config::resumed(dir, &args.run)?;
     let search = Search {
         trials: args.trials.unwrap_or(begun.trials),
         folds: args.folds.unwrap_or(begun.folds),
@@ -137,8 +144,12 @@ fn settings(args: &TuneArgs) -> Result<(Config, Search, PathBuf), Failure> {
 }
 
 /// Name of the data, and what settings are chosen by; the test parts are not kept.
-fn validation(config: &Config, methods: &[MethodName], search: Search) -> Result<(String, Validation), Failure> {
+fn validation(config: &mut Config, methods: &[MethodName], search: Search) -> Result<(String, Validation), Failure> {
     let mut data = Prepared::new(config, methods).map_err(usage)?;
+    if let Some(note) = config.settle(data.seen.train.len()) {
+        eprintln!("note: {note}");
+    }
+    let config = &*config;
     check::rows(methods.iter().map(|method| (config, *method)), &mut data).map_err(usage)?;
     let validation = Validation::new(&data, config, search.folds).map_err(usage)?;
     eprintln!("{}: {} trials of every method. {}", data.name, search.trials, validation.describe());
@@ -200,11 +211,11 @@ fn outcome<'a>(
 
 /// Trains all methods with their tuned settings on the whole training part, over the seeds of the run, and scores them
 /// on the test part: `compare run`, in a folder of its own for every length of the search.
-fn score(out: &Path, search: Search, tuning: report::Tuning) -> Result<(), Failure> {
+fn score(out: &Path, search: Search, seeds: usize, tuning: report::Tuning) -> Result<(), Failure> {
     let dir = out.join(format!("final-{}", search.trials));
     let begun = dir.join("config.toml").is_file();
     let args = if begun {
-        RunArgs { resume: Some(dir), ..RunArgs::default() }
+        RunArgs { resume: Some(dir), seeds: Some(seeds), ..RunArgs::default() }
     } else {
         RunArgs { config: Some(out.join(TUNED)), out: Some(dir), ..RunArgs::default() }
     };

@@ -120,7 +120,7 @@ impl<'a> Outcome<'a> {
     /// How hard was searched, in words.
     pub(super) fn budget(&self) -> Vec<String> {
         let Search { trials, folds, objective } = self.search;
-        let Config { epochs, batch, .. } = self.config;
+        let (epochs, batch) = (self.config.epochs, self.config.batch());
         let images = self.validation.folds.first().map_or(0, |fold| fold.train.len());
         let drawn = STARTUP.min(trials) - 1;
         let mut lines = vec![

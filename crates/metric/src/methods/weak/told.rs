@@ -6,15 +6,16 @@ use crate::{
     weak::{Pairs, Quadruplets, Triplets, Weak, WeakError, places},
 };
 use nearfar_core::train::{GivenTuples, Sampling};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
-/// Statements, and how batches hold them side by side.
+/// Statements, and how batches hold them side by side. The maps are sorted: what a method prints of itself tells its
+/// checkpoints apart.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Told {
     /// Pairs side by side, with the answer to every pair, the smaller row first.
-    Pairs { given: GivenTuples, same: HashMap<[usize; 2], bool> },
+    Pairs { given: GivenTuples, same: BTreeMap<[usize; 2], bool> },
     /// Triplets that pairs make side by side, with every answer about a row.
-    Answers { given: GivenTuples, about: HashMap<usize, Vec<(usize, bool)>> },
+    Answers { given: GivenTuples, about: BTreeMap<usize, Vec<(usize, bool)>> },
     /// Triplets side by side.
     Triplets(GivenTuples),
     /// Quadruplets side by side.
@@ -34,7 +35,7 @@ impl Told {
                 Self::Pairs { same: answers.collect(), given: GivenTuples::Pairs(pairs.clone().into()) }
             }
             Weak::Pairs(Pairs { pairs, same }) => {
-                let mut about: HashMap<usize, Vec<(usize, bool)>> = HashMap::new();
+                let mut about: BTreeMap<usize, Vec<(usize, bool)>> = BTreeMap::new();
                 for (&[a, b], &same) in pairs.iter().zip(same) {
                     about.entry(a).or_default().push((b, same));
                     about.entry(b).or_default().push((a, same));
@@ -90,7 +91,7 @@ impl Told {
 
 /// Every answer about two of these rows, as pairs in both directions; of a row that is there twice the first place
 /// counts.
-fn answers_within(rows: &[usize], about: &HashMap<usize, Vec<(usize, bool)>>) -> Tuples {
+fn answers_within(rows: &[usize], about: &BTreeMap<usize, Vec<(usize, bool)>>) -> Tuples {
     let places = places(rows);
     let (mut positive, mut negative) = (Vec::new(), Vec::new());
     for (place, row) in rows.iter().enumerate().filter(|(place, row)| places[*row] == *place) {
