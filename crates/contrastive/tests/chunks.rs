@@ -112,6 +112,10 @@ fn two_halves_of<M: Method>(method: &M, passes: Passes, batch: impl Fn(usize, &D
         // Queues took the same keys, momentum networks and centers moved once.
         let same = |memory: &M::Memory, whole: &M::Memory| {
             for (got, wanted) in parameters(memory).iter().zip(parameters(whole)) {
+                // A bias in front of a batch norm starts at zero and has no gradient but rounding.
+                if [&got.values, &wanted.values].iter().all(|values| values.iter().all(|v| v.abs() < 1e-8)) {
+                    continue;
+                }
                 assert_close(&format!("{name}: {}", got.path), &got.values, &wanted.values, 1e-4);
             }
         };
