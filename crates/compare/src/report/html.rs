@@ -8,7 +8,7 @@ use super::{
     facts::{self, Facts},
     format::{interval, number, probability, signed, with_half},
     gallery,
-    table::{LEGEND, Line, Table, tables},
+    table::{LEGEND, Line, Mark, Table, tables},
     verdict::Part,
 };
 use minijinja::{Environment, UndefinedBehavior, Value, context};
@@ -75,7 +75,7 @@ fn card(choice: &Choice) -> Value {
         let value = with_half(&choice.score, own.mean, own.half);
         context! { method => own.method.as_str(), family => own.family.name(), value => value }
     };
-    let others = choice.families.iter().filter(|own| own.method != choice.best.method);
+    let others = choice.families.iter().chain(&choice.baseline).filter(|own| own.method != choice.best.method);
     context! {
         missing => "",
         purpose => choice.purpose.as_str(),
@@ -153,8 +153,11 @@ fn families(table: &Table<'_>) -> Vec<Value> {
 
 fn line(line: &Line, columns: &[String]) -> Value {
     let cells = columns.iter().zip(&line.cells).map(|(column, cell)| match cell {
-        Some(cell) => context! { text => with_half(column, cell.mean, cell.half), best => cell.best },
-        None => context! { text => "-", best => false },
+        Some(cell) => {
+            let text = with_half(column, cell.mean, cell.half);
+            context! { text => text, best => cell.mark == Mark::Best, mark => cell.mark.sign() }
+        }
+        None => context! { text => "-", best => false, mark => "" },
     });
     context! { label => line.label.as_str(), cells => cells.collect::<Vec<_>>() }
 }

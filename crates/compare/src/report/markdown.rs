@@ -3,8 +3,8 @@
 use super::{
     Comparison, Ranking, Recommendation, Report, Summary, TunedSetting, Tuning, Verdict,
     facts::{self, Facts},
-    format::{interval, number, probability, signed, with_half},
-    table::{Cell, LEGEND, Table, tables},
+    format::{number, probability, signed, with_half},
+    table::{Cell, LEGEND, Mark, Table, tables},
 };
 
 /// The whole report: recommendation, verdicts, head-to-head, all scores, what was run, definitions.
@@ -44,13 +44,12 @@ fn comparisons(report: &Report) -> String {
     }
     let joined = report.comparisons.iter().any(|comparison| !comparison.run.is_empty());
     let line = |comparison: &Comparison| {
-        let ends = comparison.ci95_low.zip(comparison.ci95_high);
         let cells = [
             escape(&comparison.score),
             escape(&comparison.best),
             escape(&comparison.method),
             signed(comparison.lead),
-            ends.map_or_else(|| "-".to_owned(), |(low, high)| interval(low, high)),
+            comparison.interval_text(),
             comparison.p_holm.map_or_else(|| "-".to_owned(), probability),
             comparison.outcome.name().to_owned(),
             comparison.seeds_needed.map_or_else(|| "-".to_owned(), |seeds| seeds.to_string()),
@@ -112,7 +111,11 @@ fn block(table: &Table<'_>) -> String {
         let cell = |(column, cell): (&String, &Option<Cell>)| match cell {
             Some(cell) => {
                 let text = with_half(column, cell.mean, cell.half);
-                if cell.best { format!("**{text}** \\*") } else { text }
+                match cell.mark {
+                    Mark::None => text,
+                    Mark::Tie => format!("{text} {}", escape(cell.mark.sign())),
+                    Mark::Best => format!("**{text}** {}", escape(cell.mark.sign())),
+                }
             }
             None => "-".to_owned(),
         };

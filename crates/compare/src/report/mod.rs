@@ -24,6 +24,7 @@ mod groups;
 mod html;
 mod info;
 mod item_parts;
+mod items;
 mod join;
 mod markdown;
 mod ranking;
