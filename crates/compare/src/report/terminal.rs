@@ -203,7 +203,7 @@ mod tests {
         assert!(find("triplet") < find("contrastive\n") && find("contrastive\n") < find("simclr"));
         find("0.800 ±0.025*");
         find("0.450 ±0.025 ");
-        find("2.0 s ");
+        find("2.0 s");
         assert!(!text.contains("±0.0 s"), "every seed took as long");
         assert!(find("Recommendation") < find("Verdicts"));
         find("  To find items of the trained classes again, use triplet (metric;");
