@@ -76,7 +76,8 @@ impl Again {
 
     /// The same with so many seeds.
     pub fn seeds(&self, seeds: usize) -> String {
-        self.run(&[("--seeds", &seeds.to_string())])
+        let seeds = seeds.to_string();
+        self.run(&[("--seeds", seeds.as_str())])
     }
 
     /// A sweep of this axis with the settings of the run.

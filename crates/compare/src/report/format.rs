@@ -54,6 +54,11 @@ pub(super) fn interval(low: f64, high: f64) -> String {
     format!("[{}, {}]", signed(low), signed(high))
 }
 
+/// So many of something: `1 epoch`, `2 epochs`.
+pub(super) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A share in percent, without needless digits.
 pub(super) fn percent(share: f64) -> String {
     let text = format!("{:.2}", 100.0 * share);
@@ -89,6 +94,7 @@ mod tests {
         assert_eq!(with_half("transfer.seen.knn", 0.5, Some(0.0125)), "0.500 ±0.013");
         assert_eq!(with_half("transfer.seen.knn", 0.5, None), "0.500");
         assert_eq!(number("images_per_second", 0.0), "-");
+        assert_eq!((count(1, "epoch"), count(2, "epoch")), ("1 epoch".to_owned(), "2 epochs".to_owned()));
     }
 
     #[test]

@@ -153,10 +153,11 @@ fn within_budget(
     if unripe.is_empty() {
         return (ruling, String::new());
     }
+    let epochs = more_epochs(rows, &unripe).to_string();
     let sentence = format!(
         "Undecided at this budget: the loss of {} was still falling when the budget ended; `{}` decides.",
         unripe.join(" and "),
-        again.run(&[("--epochs", &more_epochs(rows, &unripe).to_string())])
+        again.run(&[("--epochs", epochs.as_str())])
     );
     (Ruling::Undecided, sentence)
 }
@@ -236,10 +237,10 @@ mod tests {
     }
 
     #[test]
-    fn a_tie_is_called_a_tie() {
-        let verdict = verdict(&[(0.9, 0.5), (0.9, 0.6), (0.9, 0.5)], &[(0.5, 0.6), (0.5, 0.5), (0.5, 0.6)]);
+    fn a_tie_is_not_called_equal() {
+        let verdict = verdict(&[(0.9, 0.5), (0.9, 0.6), (0.8, 0.5)], &[(0.5, 0.6), (0.5, 0.5), (0.5, 0.6)]);
         assert_eq!(verdict.verdict, Ruling::Undecided);
-        assert!(verdict.evidence.contains("A tie"), "{}", verdict.evidence);
+        assert!(verdict.evidence.contains("Not enough data"), "{}", verdict.evidence);
         assert!(verdict.ci95_low.unwrap() < 0.0 && verdict.ci95_high.unwrap() > 0.0);
     }
 
@@ -315,11 +316,11 @@ mod tests {
         assert!(alone.evidence.contains("difference +0.100 in each of 2 seeds."), "{}", alone.evidence);
         for row in &mut rows {
             let middle = row.scores[SCORE];
-            row.bootstrap.insert(SCORE.into(), Bootstrap { queries: [middle - 0.03, middle + 0.04], classes: None });
+            row.bootstrap.insert(SCORE.into(), Bootstrap { queries: [middle - 0.03, middle + 0.03], classes: None });
         }
         let items = judge(&rows);
         assert_eq!(items.parts[0].verdict, Ruling::Supported);
-        assert!(items.evidence.contains("[+0.051, +0.149] over the test items"), "{}", items.evidence);
+        assert!(items.evidence.contains("[+0.058, +0.142] over the test items"), "{}", items.evidence);
     }
 
     #[test]
