@@ -195,7 +195,11 @@ pub(super) fn plain(value: &Value) -> String {
 /// A word that a shell leaves as it is.
 fn quoted(word: &str) -> String {
     let safe = |char: char| char.is_alphanumeric() || "-_./,:=+@".contains(char);
-    if !word.is_empty() && word.chars().all(safe) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if !word.is_empty() && word.chars().all(safe) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 /// The folder that a command line wrote into, with a slash behind it; empty where it does not say.

@@ -128,14 +128,13 @@ fn cheaper(table: &Table<'_>, best: &Line, others: &[&Comparison]) -> String {
     const TIME: &str = "train_seconds";
     let Some(column) = table.columns.iter().position(|name| name == TIME) else { return String::new() };
     let seconds = |line: &Line| line.cells[column].map(|cell| cell.mean);
-    let tied = |line: &&Line| {
-        others.iter().any(|other| other.outcome == Outcome::Tie && other.method == line.label)
-    };
+    let tied = |line: &&Line| others.iter().any(|other| other.outcome == Outcome::Tie && other.method == line.label);
     let lines: Vec<&Line> = table.lines.iter().filter(tied).collect();
     let times = lines.iter().filter_map(|line| Some((seconds(line)?, line.label.as_str())));
     match (seconds(best), times.min_by(|a, b| a.0.total_cmp(&b.0))) {
         (Some(own), Some((least, name))) if 2.0 * least < own => {
-            let which = if lines.len() == 1 { "which is cheaper".to_owned() } else { format!("of which {name} is cheapest") };
+            let which =
+                if lines.len() == 1 { "which is cheaper".to_owned() } else { format!("of which {name} is cheapest") };
             format!(", {which} to train ({} against {})", number(TIME, least), number(TIME, own))
         }
         _ => String::new(),

@@ -185,8 +185,9 @@ impl Estimate {
 
 /// Whether several seeds all give the same score.
 pub(super) fn fixed(seeds: &Seeds) -> bool {
-    let (low, high) =
-        seeds.values().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
+    let (low, high) = seeds
+        .values()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
     seeds.len() > 1 && high - low <= ROUNDING
 }
 

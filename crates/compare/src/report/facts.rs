@@ -99,7 +99,7 @@ fn facts(run: &RunInfo, rows: &[Row]) -> Facts {
 }
 
 /// Nested settings with dotted names.
-fn settings(map: &Map<String, Value>) -> Facts {
+pub(super) fn settings(map: &Map<String, Value>) -> Facts {
     let mut flat = Facts::new();
     for (name, value) in map {
         match value {

@@ -7,7 +7,7 @@ use super::{
     definitions,
     facts::{self, Facts},
     format::{interval, number, probability, signed, with_half},
-    gallery,
+    gallery, recommendation,
     table::{LEGEND, Line, Mark, Table, tables},
     verdict::Part,
 };
@@ -38,7 +38,9 @@ fn page(report: &Report, pictures: &Figures) -> Result<String, minijinja::Error>
         title => facts::title(report),
         thumbnails => gallery::thumbnails(pictures),
         maps => !pictures.sets.is_empty(),
-        recommendation => report.recommendation.iter().map(recommendation).collect::<Vec<_>>(),
+        answers => answers(report),
+        joint => recommendation::joint(&report.recommendation),
+        recommendation => report.recommendation.iter().map(advice).collect::<Vec<_>>(),
         comparisons => gallery::comparisons(report),
         bootstraps => gallery::bootstraps(report),
         figures => gallery::figures(report, pictures),
@@ -56,7 +58,7 @@ fn page(report: &Report, pictures: &Figures) -> Result<String, minijinja::Error>
     })
 }
 
-fn recommendation(advice: &Recommendation) -> Value {
+fn advice(advice: &Recommendation) -> Value {
     let cards = advice.choices.iter().zip(&advice.sentences).map(|(choice, sentence)| match choice {
         Some(choice) => card(choice),
         None => context! { missing => sentence.as_str() },
@@ -67,6 +69,27 @@ fn recommendation(advice: &Recommendation) -> Value {
         basis => advice.sentences.last().map_or("", String::as_str),
         would_change => advice.would_change.iter().map(|reason| marked(reason)).collect::<Vec<_>>(),
     }
+}
+
+/// The choices of all runs, one line each; nothing in the report of one run.
+fn answers(report: &Report) -> Vec<Value> {
+    if report.recommendation.len() < 2 {
+        return Vec::new();
+    }
+    let line = |run: &str, choice: &Choice| {
+        context! {
+            run => run,
+            score => choice.score.as_str(),
+            method => choice.best.method.as_str(),
+            family => choice.best.family.name(),
+            certainty => choice.certainty.name(),
+            value => with_half(&choice.score, choice.best.mean, choice.best.half),
+        }
+    };
+    let of_run = |advice: &Recommendation| {
+        advice.choices.iter().flatten().map(|choice| line(&advice.run, choice)).collect::<Vec<_>>()
+    };
+    report.recommendation.iter().flat_map(of_run).collect()
 }
 
 /// What to use for one goal, how sure that is, and what the families reach.

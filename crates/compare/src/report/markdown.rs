@@ -33,7 +33,10 @@ fn recommendation(report: &Report) -> String {
         let sentences = escape(&advice.sentences.join(" "));
         format!("{run}{sentences}\n\nWhat would change it:\n\n{}", change.join("\n"))
     };
-    let items: Vec<_> = report.recommendation.iter().map(item).collect();
+    let mut items: Vec<_> = report.recommendation.iter().map(item).collect();
+    if items.len() > 1 {
+        items.push(escape(&super::recommendation::joint(&report.recommendation)));
+    }
     if items.is_empty() { String::new() } else { format!("## Recommendation\n\n{}", items.join("\n\n")) }
 }
 

@@ -7,6 +7,7 @@
 
 mod again;
 mod ahead;
+mod apart;
 mod budget;
 mod chart;
 mod choice;

@@ -1,11 +1,11 @@
 //! Which method to use, in three sentences, and what would change that.
 
 use super::{
-    Report, Row,
+    Paradigm, Report, Row,
     again::Again,
     ahead::{Comparison, Outcome},
     axis,
-    choice::{Choice, choice, sentence},
+    choice::{Certainty, Choice, choice, sentence},
     estimate::MOST_SEEDS,
     format::count,
     table::{Table, goals, tables},
@@ -55,6 +55,23 @@ fn recommendation(report: &Report, table: &Table<'_>) -> Recommendation {
     }
 }
 
+/// What several runs say together, one sentence for each goal: whose methods they choose.
+pub(super) fn joint(all: &[Recommendation]) -> String {
+    let goal = |(at, name): (usize, &str)| {
+        let choices: Vec<&Choice> = all.iter().filter_map(|advice| advice.choices[at].as_ref()).collect();
+        let sure = choices.iter().filter(|choice| choice.certainty == Certainty::Sure).count();
+        let families = [Paradigm::Metric, Paradigm::Contrastive, Paradigm::Hybrid, Paradigm::Baseline];
+        let counts =
+            families.map(|family| (family, choices.iter().filter(|choice| choice.best.family == family).count()));
+        let counts = counts.iter().filter(|(_, count)| *count > 0).map(|(family, count)| format!("{family} {count}"));
+        let counts = counts.collect::<Vec<_>>().join(", ");
+        (!choices.is_empty()).then(|| {
+            format!("{name}: of {} the best is {counts}; {sure} of these for sure.", count(choices.len(), "run"))
+        })
+    };
+    ["Retrieval", "Transfer"].into_iter().enumerate().filter_map(goal).collect::<Vec<_>>().join(" ")
+}
+
 /// The comparisons of this run on the score of a column.
 fn against<'r>(report: &'r Report, table: &Table<'_>, column: Option<usize>) -> Vec<&'r Comparison> {
     let score = column.map(|column| table.columns[column].as_str());
@@ -102,7 +119,8 @@ fn would_change(goals: [&[&Comparison]; 2], supervision: Option<&Verdict>, again
         }
     }
     if comparisons().any(|comparison| comparison.outcome == Outcome::SameInEverySeed) {
-        reasons.push("Other test items: some leads are the same in every seed, which says nothing of chance.".to_owned());
+        reasons
+            .push("Other test items: some leads are the same in every seed, which says nothing of chance.".to_owned());
     }
     let unripe = comparisons().filter(|comparison| comparison.outcome == Outcome::UndecidedAtThisBudget);
     let mut unripe: Vec<&str> = unripe.map(|comparison| comparison.method.as_str()).collect();
@@ -136,7 +154,9 @@ fn rivals(comparisons: &[&Comparison], again: &Again) -> Option<String> {
              difference is what it seems: `{}`.",
             again.seeds(seeds)
         ),
-        None => format!("More seeds change little: not even {MOST_SEEDS} would tell {best} from {method}, its nearest rival."),
+        None => format!(
+            "More seeds change little: not even {MOST_SEEDS} would tell {best} from {method}, its nearest rival."
+        ),
     })
 }
 
@@ -148,11 +168,7 @@ pub(super) fn was(names: &[&str]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{
-        Paradigm,
-        choice::{Certainty, Scored},
-        fixtures::head_to_head,
-    };
+    use crate::report::{choice::Scored, fixtures::head_to_head};
 
     fn advice(change: impl FnOnce(&mut Vec<Row>)) -> Recommendation {
         let mut report = head_to_head();
@@ -237,6 +253,18 @@ mod tests {
         });
         let says = "it cannot be told from pixels, which is cheaper to train (0.0 s against 2.0 s).";
         assert!(found.sentences[0].contains(says), "{found:?}");
+    }
+
+    #[test]
+    fn several_runs_have_a_joint_answer() {
+        let sure = advice(|_| ());
+        let single = advice(|rows| rows.retain(|row| row.seed == 1));
+        assert_eq!(
+            joint(&[sure, single]),
+            "Retrieval: of 2 runs the best is metric 2; 1 of these for sure. Transfer: of 2 runs the best is contrastive 2; \
+             1 of these for sure."
+        );
+        assert_eq!(joint(&[]), "");
     }
 
     /// Not the rival that is the easiest to tell from the best one.

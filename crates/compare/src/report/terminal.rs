@@ -3,6 +3,7 @@
 use super::{
     Paradigm, Recommendation, Report, facts,
     format::with_half,
+    recommendation,
     table::{LEGEND, Line, Mark, Table, rank, tables},
     verdict::{Ruling, Verdict},
 };
@@ -57,7 +58,11 @@ pub fn render(report: &Report, folder: &Path, style: Style) -> String {
     } else {
         blocks.push(wrap(LEGEND, "", style));
     }
-    blocks.extend(report.recommendation.iter().map(|advice| recommendation(advice, style)));
+    blocks.extend(report.recommendation.iter().map(|advice| advised(advice, style)));
+    if report.recommendation.len() > 1 {
+        let heading = style.paint("1", "All runs");
+        blocks.push(format!("{heading}\n{}", wrap(&recommendation::joint(&report.recommendation), "  ", style)));
+    }
     let verdicts: Vec<_> = report.verdicts.iter().map(|verdict| verdict_text(verdict, style)).collect();
     if !verdicts.is_empty() {
         blocks.push(format!("{}\n{}", style.paint("1", "Verdicts"), verdicts.join("\n")));
@@ -134,7 +139,7 @@ fn cells(table: &Table<'_>, line: &Line, kept: &[usize]) -> Row {
 }
 
 /// The advice and, behind it, what would change it.
-fn recommendation(advice: &Recommendation, style: Style) -> String {
+fn advised(advice: &Recommendation, style: Style) -> String {
     let run = if advice.run.is_empty() { String::new() } else { format!(" ({})", printable(&advice.run)) };
     let heading = style.paint("1", &format!("Recommendation{run}"));
     let change = format!("What would change it: {}", advice.would_change.join(" "));

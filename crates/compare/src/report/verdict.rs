@@ -139,8 +139,7 @@ pub(super) fn verdicts(rows: &[Row], again: impl Fn(&str) -> Again) -> Vec<Verdi
             sweep::training(&rows, again),
             algorithms::algorithms(&rows, again),
         ];
-        let swept =
-            [sweep::noise(&rows, again), settings::queue(&rows, again), settings::temperature(&rows, again)];
+        let swept = [sweep::noise(&rows, again), settings::queue(&rows, again), settings::temperature(&rows, again)];
         verdicts.extend(swept.into_iter().flatten());
         holm::correct(&mut verdicts);
         verdicts.iter_mut().for_each(|verdict| run.clone_into(&mut verdict.run));

@@ -131,7 +131,10 @@ mod tests {
 
         pictures.sets.push(FigureSet { unseen: true, ..pictures.sets[0].clone() });
         let found = similarities(&pictures);
-        assert_eq!((found.panels.len(), found.panels[2].title.as_str()), (4, "triplet, unseen classes: cosine similarity"));
+        assert_eq!(
+            (found.panels.len(), found.panels[2].title.as_str()),
+            (4, "triplet, unseen classes: cosine similarity")
+        );
         assert_eq!(spectra(&pictures).panels.len(), 2);
     }
 

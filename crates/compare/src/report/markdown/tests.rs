@@ -66,7 +66,8 @@ fn the_whole_page() {
     );
     assert!(!page.contains("<script"));
     assert!(page.contains("- **goal: supported**, +0.200 [+0.164, +0.236]."), "{page}");
-    let line = "| retrieval.seen.map_at_r | triplet | siamese | +0.100 | [+0.090, +0.110] | < 0.001 | best is ahead | - |";
+    let line =
+        "| retrieval.seen.map_at_r | triplet | siamese | +0.100 | [+0.090, +0.110] | < 0.001 | best is ahead | - |";
     assert!(page.contains(line), "{page}");
     assert!(page.contains("Average ranks, retrieval.seen.map_at_r over 3 seeds: triplet 1.00, siamese 2.00,"));
     assert!(page.contains("- Another number of labels: not measured"));

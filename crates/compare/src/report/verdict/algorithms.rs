@@ -229,7 +229,11 @@ mod tests {
         ]);
         assert_eq!((found.verdict, found.p_value, found.ci95_low), (Ruling::Undecided, None, None));
         assert!(found.evidence.contains("by -0.400 in each of 2 seeds"), "{}", found.evidence);
-        assert!(found.evidence.contains("the lead of triplet over simclr, siamese does not vary"), "{}", found.evidence);
+        assert!(
+            found.evidence.contains("the lead of triplet over simclr, siamese does not vary"),
+            "{}",
+            found.evidence
+        );
     }
 
     #[test]

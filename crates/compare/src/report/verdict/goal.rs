@@ -43,17 +43,12 @@ pub(super) fn goal(rows: &[&Row], again: &Again) -> Verdict {
             again,
             || format!("`{}` decides", again.run(&[("--methods", "all"), ("--seeds", "3")])),
         ),
-        half(
-            "transfer",
-            &rows,
-            &transfer_scores(&rows),
-            [Paradigm::Contrastive, Paradigm::Metric],
-            again,
-            || match again.unseen() {
+        half("transfer", &rows, &transfer_scores(&rows), [Paradigm::Contrastive, Paradigm::Metric], again, || {
+            match again.unseen() {
                 Ok(command) => format!("`{command}` decides"),
                 Err(reason) => format!("it cannot be on these data: {reason}"),
-            },
-        ),
+            }
+        }),
     ];
     let evidence: Vec<String> = halves.iter().map(|half| half.evidence.clone()).collect();
     let deciding = deciding(&halves);
@@ -137,12 +132,7 @@ fn over_items(estimate: Estimate, rows: &[&Row], scores: &[String], best: [&Best
 
 /// The ruling on `a - b`, undecided where the side that is behind was still improving when the budget ended, and then
 /// the sentence that says so.
-fn within_budget(
-    estimate: &Estimate,
-    rows: &[&Row],
-    [a, b]: [&Best<'_>; 2],
-    again: &Again,
-) -> (Ruling, String) {
+fn within_budget(estimate: &Estimate, rows: &[&Row], [a, b]: [&Best<'_>; 2], again: &Again) -> (Ruling, String) {
     let ruling = estimate.ruling();
     let behind = match ruling {
         Ruling::Supported => b,
@@ -328,7 +318,10 @@ mod tests {
         let info = RunInfo { dataset: DatasetInfo { classes: 3, ..DatasetInfo::default() }, ..RunInfo::default() };
         let rows = seeds("triplet", Paradigm::Metric, "retrieval.seen.map_at_r", &[0.5]);
         let found = goal(&rows.iter().collect::<Vec<_>>(), &Again::of(&info)).evidence;
-        assert!(found.contains("transfer: not measured for both families; it cannot be on these data: there"), "{found}");
+        assert!(
+            found.contains("transfer: not measured for both families; it cannot be on these data: there"),
+            "{found}"
+        );
         assert!(!found.contains("--unseen-classes"), "{found}");
     }
 
