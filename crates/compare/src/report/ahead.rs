@@ -3,11 +3,14 @@
 use super::{
     Report, Row,
     budget::still_improving,
+    estimate::Over,
+    format::interval,
     groups::{groups, label, usual},
     standing::{Versus, standing},
     table::{Table, goals, tables},
 };
 use serde::{Deserialize, Serialize};
+use std::ops::Not;
 
 /// How a method fares against the best one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +24,8 @@ pub enum Outcome {
     UndecidedAtThisBudget,
     /// One seed: it may be chance.
     OneSeed,
+    /// It is worse by the same in every seed, so that the seeds do not say whether that is chance.
+    SameInEverySeed,
 }
 
 /// The best method on a score against another.
@@ -35,7 +40,7 @@ pub struct Comparison {
     /// By how much the best is ahead, positive whether the score is better high or low.
     pub lead: f64,
     /// Lower end of its 95 % interval, by the spread of all methods over seeds or its own, whichever is larger; absent with
-    /// one seed.
+    /// one seed, and where no seed changes the lead.
     pub ci95_low: Option<f64>,
     /// Upper end.
     pub ci95_high: Option<f64>,
@@ -45,6 +50,9 @@ pub struct Comparison {
     pub p_holm: Option<f64>,
     /// What that means.
     pub outcome: Outcome,
+    /// Whether interval and p-value are over test items, as no seed changes either method.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub over_items: bool,
     /// Seeds that would find this difference with a chance of 80 %, where there are too few and 50 would do.
     pub seeds_needed: Option<usize>,
     /// Label of the run in a joined report.
@@ -53,13 +61,25 @@ pub struct Comparison {
 }
 
 impl Outcome {
-    /// The word for tables.
+    /// The words for tables, about the best method.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Behind => "behind",
+            Self::Behind => "best is ahead",
             Self::Tie => "tie",
             Self::UndecidedAtThisBudget => "undecided at this budget",
             Self::OneSeed => "one seed, may be chance",
+            Self::SameInEverySeed => "does not vary with the seed",
+        }
+    }
+}
+
+impl Comparison {
+    /// The interval of the lead, and what it is over where that is not the seeds.
+    pub(super) fn interval_text(&self) -> String {
+        match (self.ci95_low.zip(self.ci95_high), self.over_items) {
+            (Some((low, high)), false) => interval(low, high),
+            (Some((low, high)), true) => format!("{} over test items", interval(low, high)),
+            (None, _) => "-".to_owned(),
         }
     }
 }
@@ -96,6 +116,7 @@ fn compared(versus: &Versus, rows: &[&Row], method: &str) -> Comparison {
     let Versus { lead, p_holm, tie } = *versus;
     let outcome = match p_holm {
         _ if tie => Outcome::Tie,
+        None if lead.constant() => Outcome::SameInEverySeed,
         None => Outcome::OneSeed,
         Some(_) if still_improving(rows, method) => Outcome::UndecidedAtThisBudget,
         Some(_) => Outcome::Behind,
@@ -110,6 +131,7 @@ fn compared(versus: &Versus, rows: &[&Row], method: &str) -> Comparison {
         p_value: lead.p_value,
         p_holm,
         outcome,
+        over_items: lead.over == Over::Items,
         seeds_needed: if tie { lead.seeds_to_decide() } else { None },
         run: String::new(),
     }
@@ -124,7 +146,7 @@ pub(super) fn scores<'t>(table: &'t Table<'_>) -> impl Iterator<Item = &'t str> 
 mod tests {
     use super::*;
     use crate::report::{
-        Paradigm,
+        Bootstrap, Paradigm,
         fixtures::{head_to_head, normal, seeds},
     };
 
@@ -163,6 +185,23 @@ mod tests {
         let report = Report { rows, ..Report::default() };
         let found = comparisons(&report);
         assert_eq!((found[0].outcome, found[0].p_value, found[0].ci95_low), (Outcome::OneSeed, None, None));
+    }
+
+    #[test]
+    fn a_lead_that_no_seed_changes_is_not_certain() {
+        let mut rows = seeds("mahalanobis", Paradigm::Metric, SCORE, &[0.534, 0.534]);
+        rows.extend(seeds("pixels", Paradigm::Baseline, SCORE, &[0.5, 0.5]));
+        let found = |rows: &[Row]| comparisons(&Report { rows: rows.to_vec(), ..Report::default() }).remove(0);
+        let alone = found(&rows);
+        assert_eq!((alone.outcome, alone.p_value, alone.ci95_low), (Outcome::SameInEverySeed, None, None));
+        assert_eq!((alone.outcome.name(), alone.interval_text()), ("does not vary with the seed", "-".to_owned()));
+        for row in &mut rows {
+            let middle = row.scores[SCORE];
+            row.bootstrap.insert(SCORE.into(), Bootstrap { queries: [middle - 0.01, middle + 0.01], classes: None });
+        }
+        let items = found(&rows);
+        assert_eq!((items.outcome, items.over_items, items.seeds_needed), (Outcome::Behind, true, None));
+        assert_eq!(items.interval_text(), "[+0.020, +0.048] over test items");
     }
 
     /// Copies of one method with other seeds, 200 times: some win is called no more often than the level says.

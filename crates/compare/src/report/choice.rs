@@ -4,7 +4,7 @@ use super::{
     Paradigm,
     ahead::{Comparison, Outcome},
     definitions::place,
-    format::with_half,
+    format::{number, with_half},
     recommendation::was,
     table::{Line, Table},
 };
@@ -25,6 +25,9 @@ pub struct Choice {
     pub reason: String,
     /// The best metric and the best contrastive method, those that were measured.
     pub families: Vec<Scored>,
+    /// The best baseline, if one was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Scored>,
 }
 
 /// A method with its score.
@@ -52,6 +55,8 @@ pub enum Certainty {
     UndecidedAtThisBudget,
     /// One seed: it may be chance.
     OneSeed,
+    /// It is ahead by the same in every seed: the seeds do not say whether that is chance.
+    SameInEverySeed,
     /// There was nothing to compare it with.
     Alone,
 }
@@ -63,7 +68,7 @@ impl Certainty {
             Self::Sure => "sure",
             Self::Tie => "a tie",
             Self::UndecidedAtThisBudget => "undecided at this budget",
-            Self::OneSeed | Self::Alone => "not sure",
+            Self::OneSeed | Self::SameInEverySeed | Self::Alone => "not sure",
         }
     }
 }
@@ -71,7 +76,8 @@ impl Certainty {
 /// What to use for the goal that a score stands for.
 pub(super) fn choice(table: &Table<'_>, column: Option<usize>, others: &[&Comparison]) -> Option<Choice> {
     let column = column?;
-    let best = scored(best_line(table, column, others)?, column)?;
+    let line = best_line(table, column, others)?;
+    let best = scored(line, column)?;
     let score = &table.columns[column];
     let purpose = match (score.starts_with("retrieval."), place(score)) {
         (true, "unseen") => "To find items of new classes again",
@@ -84,7 +90,10 @@ pub(super) fn choice(table: &Table<'_>, column: Option<usize>, others: &[&Compar
         // Scores of goals are better high.
         lines.filter_map(|line| scored(line, column)).max_by(|a, b| a.mean.total_cmp(&b.mean))
     };
-    let (certainty, reason) = lead(others);
+    let (certainty, mut reason) = lead(others);
+    if certainty == Certainty::Tie {
+        reason += &cheaper(table, line, others);
+    }
     Some(Choice {
         purpose: purpose.to_owned(),
         best,
@@ -92,17 +101,44 @@ pub(super) fn choice(table: &Table<'_>, column: Option<usize>, others: &[&Compar
         certainty,
         reason,
         families: [Paradigm::Metric, Paradigm::Contrastive].into_iter().filter_map(of_family).collect(),
+        baseline: of_family(Paradigm::Baseline),
     })
 }
 
 /// A choice in words.
 pub(super) fn sentence(choice: &Choice) -> String {
     let Choice { purpose, best, score, reason, .. } = choice;
-    let family = match best.family {
-        Paradigm::Baseline => "a baseline: neither family is ahead of it".to_owned(),
-        paradigm => paradigm.to_string(),
+    let value = |own: &Scored| with_half(score, own.mean, own.half);
+    let (family, baseline) = match (best.family, &choice.baseline) {
+        (Paradigm::Baseline, _) => match choice.families.as_slice() {
+            [] => ("a baseline: no method of either family was measured".to_owned(), String::new()),
+            [one] => (format!("a baseline: no {} method is ahead of it", one.family), String::new()),
+            _ => ("a baseline: neither family is ahead of it".to_owned(), String::new()),
+        },
+        (paradigm, Some(own)) => {
+            (paradigm.to_string(), format!(" The best baseline is {} ({}).", own.method, value(own)))
+        }
+        (paradigm, None) => (paradigm.to_string(), String::new()),
     };
-    format!("{purpose}, use {} ({family}; {score} {}); {reason}.", best.method, with_half(score, best.mean, best.half))
+    format!("{purpose}, use {} ({family}; {score} {}); {reason}.{baseline}", best.method, value(best))
+}
+
+/// Which of the methods that cannot be told from the best one costs the least, where it costs less than half of that.
+fn cheaper(table: &Table<'_>, best: &Line, others: &[&Comparison]) -> String {
+    const TIME: &str = "train_seconds";
+    let Some(column) = table.columns.iter().position(|name| name == TIME) else { return String::new() };
+    let seconds = |line: &Line| line.cells[column].map(|cell| cell.mean);
+    let tied = |line: &&Line| others.iter().any(|other| other.outcome == Outcome::Tie && other.method == line.label);
+    let lines: Vec<&Line> = table.lines.iter().filter(tied).collect();
+    let times = lines.iter().filter_map(|line| Some((seconds(line)?, line.label.as_str())));
+    match (seconds(best), times.min_by(|a, b| a.0.total_cmp(&b.0))) {
+        (Some(own), Some((least, name))) if 2.0 * least < own => {
+            let which =
+                if lines.len() == 1 { "which is cheaper".to_owned() } else { format!("of which {name} is cheapest") };
+            format!(", {which} to train ({} against {})", number(TIME, least), number(TIME, own))
+        }
+        _ => String::new(),
+    }
 }
 
 /// The score of a line, if it has it.
@@ -126,6 +162,7 @@ fn lead(others: &[&Comparison]) -> (Certainty, String) {
         fits.map(|comparison| comparison.method.as_str()).collect::<Vec<&str>>()
     };
     let (ties, unripe) = (of(Outcome::Tie), of(Outcome::UndecidedAtThisBudget));
+    let constant = of(Outcome::SameInEverySeed);
     if others.is_empty() {
         return (Certainty::Alone, "nothing else was measured".to_owned());
     }
@@ -133,15 +170,21 @@ fn lead(others: &[&Comparison]) -> (Certainty, String) {
         return (Certainty::OneSeed, "one seed, so that the difference to any other may be chance".to_owned());
     }
     let mut parts = Vec::new();
-    if !ties.is_empty() {
-        parts.push(format!("it cannot be told from {}", ties.join(", ")));
-    }
     if !unripe.is_empty() {
         parts.push(format!("{} {} still improving when the budget ended", unripe.join(", "), was(&unripe)));
     }
-    match (ties.is_empty(), unripe.is_empty()) {
-        (true, true) => (Certainty::Sure, "it is ahead of every other method".to_owned()),
-        (true, false) => (Certainty::UndecidedAtThisBudget, parts.join(", and ")),
-        (false, _) => (Certainty::Tie, parts.join(", and ")),
+    if !constant.is_empty() {
+        parts.push(format!("its lead over {} is the same in every seed, which may be chance", constant.join(", ")));
     }
+    // Ties stand at the end: what is said of them may go on.
+    if !ties.is_empty() {
+        parts.push(format!("it cannot be told from {}", ties.join(", ")));
+    }
+    let certainty = match (ties.is_empty(), unripe.is_empty(), constant.is_empty()) {
+        (false, _, _) => Certainty::Tie,
+        (true, false, _) => Certainty::UndecidedAtThisBudget,
+        (true, true, false) => Certainty::SameInEverySeed,
+        (true, true, true) => return (Certainty::Sure, "it is ahead of every other method".to_owned()),
+    };
+    (certainty, parts.join(", and "))
 }

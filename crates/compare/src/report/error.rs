@@ -48,6 +48,12 @@ pub enum ReportError {
         /// The schema that can be read.
         expected: u32,
     },
+    /// The same run twice.
+    #[error("the run `{run}` is given twice: its rows are the same; name each folder once")]
+    Repeated {
+        /// Its label.
+        run: String,
+    },
     /// An empty list of reports.
     #[error("no report to join: pass at least one folder that `compare run --out` wrote")]
     NothingToJoin,

@@ -16,6 +16,9 @@ pub(super) const POWER: f64 = 0.8;
 /// Differences below this are rounding of sums: scores are ratios of counts far coarser than it.
 pub(super) const ROUNDING: f64 = 1e-9;
 
+/// Scores whose difference is known to lie this close to zero are called equal.
+pub(super) const MARGIN: f64 = 0.02;
+
 /// No one repeats a run more often than this to settle a small difference.
 pub(super) const MOST_SEEDS: usize = 50;
 
@@ -23,20 +26,33 @@ pub(super) const MOST_SEEDS: usize = 50;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Estimate {
     pub mean: f64,
-    /// Lower and upper end of the 95 % interval. One seed has none: a width of zero would claim certainty.
+    /// Lower and upper end of the 95 % interval. One seed has none, and neither have seeds that all say the same: a width
+    /// of zero would claim certainty.
     pub interval: Option<(f64, f64)>,
-    /// How likely a true value of zero gives a mean at least this far from it; absent with one seed.
+    /// How likely a true value of zero gives a mean at least this far from it; absent where there is no interval.
     pub p_value: Option<f64>,
     /// Seeds behind it; without pairs, those of the side with the fewest.
     pub seeds: usize,
     /// Whether differences were taken seed by seed.
     pub paired: bool,
+    /// What the interval says would change the mean.
+    pub over: Over,
     /// Standard error of the mean; zero with one seed.
     error: f64,
     /// Degrees of freedom of the error; 0 with one seed.
     freedom: f64,
     /// Level at which the mean is told from zero.
     level: f64,
+}
+
+/// What an interval is over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Over {
+    /// Other seeds: what another training would give.
+    #[default]
+    Seeds,
+    /// Other test items, of scores that no seed changes.
+    Items,
 }
 
 impl Estimate {
@@ -49,9 +65,11 @@ impl Estimate {
         Some(Self { seeds, paired: true, ..Self::with_error(mean, error, seeds as f64 - 1.0) })
     }
 
-    /// Interval and p-value of a mean with this standard error; neither without degrees of freedom.
+    /// Interval and p-value of a mean with this standard error; neither without degrees of freedom, nor where the error is
+    /// rounding: what does not vary says nothing of how sure it is.
     fn with_error(mean: f64, error: f64, degrees_of_freedom: f64) -> Self {
-        let half = stats::t_quantile(LEVEL / 2.0, degrees_of_freedom).ok().map(|t| t * error);
+        let quantile = stats::t_quantile(LEVEL / 2.0, degrees_of_freedom).ok().filter(|_| error > ROUNDING);
+        let half = quantile.map(|t| t * error);
         // What is rounding is no difference, however small its spread.
         let t = if mean.abs() <= ROUNDING { 0.0 } else { mean / error };
         Self {
@@ -60,6 +78,7 @@ impl Estimate {
             p_value: half.and_then(|_| stats::t_p_value(t, degrees_of_freedom).ok()),
             seeds: 0,
             paired: false,
+            over: Over::Seeds,
             error,
             freedom: degrees_of_freedom,
             level: LEVEL,
@@ -72,6 +91,17 @@ impl Estimate {
         Self { seeds: self.seeds, paired: self.paired, ..Self::with_error(self.mean, self.error.max(error), freedom) }
     }
 
+    /// The same difference with this standard error over test items, for scores that no seed changes.
+    pub fn over_items(self, error: f64, freedom: f64) -> Self {
+        let Self { mean, seeds, paired, .. } = self;
+        Self { seeds, paired, over: Over::Items, ..Self::with_error(mean, error, freedom) }
+    }
+
+    /// Whether several seeds all say the same, so that they do not tell how sure it is.
+    pub fn constant(&self) -> bool {
+        self.seeds > 1 && self.interval.is_none()
+    }
+
     /// The same difference `a - b` where `a` is the best of so many scores, and `b` the best of so many others, each chosen
     /// by its mean over these seeds.
     ///
@@ -80,7 +110,10 @@ impl Estimate {
     /// the scores that the side ahead there was chosen from, and so does the p-value (Bonferroni).
     pub fn chosen_among(self, a: usize, b: usize) -> Self {
         let (a, b) = (a.max(1) as f64, b.max(1) as f64);
-        let half = |tests: f64| Some(stats::t_quantile(LEVEL / 2.0 / tests, self.freedom).ok()? * self.error);
+        let half = |tests: f64| {
+            self.interval?;
+            Some(stats::t_quantile(LEVEL / 2.0 / tests, self.freedom).ok()? * self.error)
+        };
         let tests = if self.mean < 0.0 { b } else { a };
         Self {
             interval: half(a).zip(half(b)).map(|(below, above)| (self.mean - below, self.mean + above)),
@@ -138,9 +171,9 @@ impl Estimate {
     }
 
     /// Seeds with which a test would find the difference, with a chance of [`POWER`], if mean and spread stayed as they
-    /// are; more than there are now.
+    /// are; more than there are now. None where no seed changes it.
     pub fn seeds_to_decide(&self) -> Option<usize> {
-        self.interval?;
+        self.interval.filter(|_| self.over == Over::Seeds)?;
         let sd = self.error * (self.seeds as f64).sqrt();
         if self.mean.abs() <= ROUNDING || sd <= 0.0 {
             return None;
@@ -148,6 +181,14 @@ impl Estimate {
         let needed = stats::pairs_needed(self.mean / sd, self.level, POWER, MOST_SEEDS).ok()??;
         Some(needed.max(self.seeds + 1)).filter(|seeds| *seeds <= MOST_SEEDS)
     }
+}
+
+/// Whether several seeds all give the same score.
+pub(super) fn fixed(seeds: &Seeds) -> bool {
+    let (low, high) = seeds
+        .values()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
+    seeds.len() > 1 && high - low <= ROUNDING
 }
 
 /// Arithmetic mean, if there is a value.
@@ -221,7 +262,7 @@ mod tests {
         let b = seeds(&[(1, 0.3), (2, 0.7)]);
         let found = Estimate::combine(&[(1.0, &a), (-1.0, &b)]).unwrap();
         assert_eq!((found.ruling(), found.seeds_to_decide()), (Ruling::Undecided, None));
-        assert_eq!(found.p_value, Some(1.0));
+        assert_eq!((found.p_value, found.interval, found.constant()), (None, None, true));
     }
 
     /// The best of three against the best of one, by hand: t(2) leaves 0.025 / 3 at 7.648804 and 0.025 at 4.302653.
@@ -242,10 +283,25 @@ mod tests {
         assert_eq!(Estimate::of(&[0.5]).unwrap().chosen_among(3, 4).interval, None);
     }
 
+    /// One test item of 36 in both seeds: 0.0277..., which rounding alone tells apart.
     #[test]
-    fn an_equal_gain_in_every_seed_is_certain() {
-        let a = seeds(&[(1, 0.5), (2, 0.75)]);
-        let b = seeds(&[(1, 0.25), (2, 0.5)]);
-        assert_eq!(Estimate::combine(&[(1.0, &a), (-1.0, &b)]).unwrap().ruling(), Ruling::Supported);
+    fn an_equal_gain_in_every_seed_is_not_certain() {
+        let a = seeds(&[(1, 0.527_777_777_778), (2, 0.75)]);
+        let b = seeds(&[(1, 0.5), (2, 0.722_222_222_222)]);
+        let found = Estimate::combine(&[(1.0, &a), (-1.0, &b)]).unwrap();
+        assert_eq!((found.ruling(), found.interval, found.p_value), (Ruling::Undecided, None, None));
+        assert!(found.constant() && !fixed(&a) && found.seeds_to_decide().is_none());
+        assert_eq!(found.chosen_among(3, 2).interval, None, "a choice does not make it sure");
+        assert!(!Estimate::of(&[0.5]).unwrap().constant() && !fixed(&seeds(&[(1, 0.5)])));
+    }
+
+    #[test]
+    fn test_items_may_say_what_seeds_do_not() {
+        let found = Estimate::of(&[0.034, 0.034]).unwrap().over_items(0.01, 31.0);
+        // t(31) leaves 0.025 at 2.039513.
+        let (low, high) = found.interval.unwrap();
+        assert!((low - (0.034 - 0.020_395)).abs() < 1e-6 && (high - 0.054_395).abs() < 1e-6, "{low} {high}");
+        assert_eq!((found.ruling(), found.over, found.seeds), (Ruling::Supported, Over::Items, 2));
+        assert_eq!((found.constant(), found.seeds_to_decide()), (false, None));
     }
 }

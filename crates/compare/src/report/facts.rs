@@ -1,6 +1,6 @@
 //! What was run, and what went wrong: the lists that Markdown and HTML show around the tables.
 
-use super::{Crossover, Report, Row, RunInfo, Status, Tuning, groups::distinct};
+use super::{Crossover, Report, Row, RunInfo, Status, Tuning, format::count, groups::distinct};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -70,10 +70,18 @@ fn facts(run: &RunInfo, rows: &[Row]) -> Facts {
         classes += &format!("; unseen: {}", data.unseen_class_names.join(", "));
     }
     let items = format!("{} training, {} validation, {} test", data.train, data.validation, data.test);
-    let spent = format!(
-        "{} epochs, {} steps of {} images, {} images in all",
-        budget.epochs, budget.steps, budget.batch, budget.images_seen
+    let mut spent = format!(
+        "{}, {} of {}, {} in all",
+        count(budget.epochs, "epoch"),
+        count(budget.steps, "step"),
+        count(budget.batch, "image"),
+        count(budget.images_seen, "image")
     );
+    // Batches are whole, and what is left over in an epoch is drawn in another, if there is one.
+    if budget.images_seen > 0 && budget.images_seen < data.train {
+        let unused = data.train - budget.images_seen;
+        spent += &format!("; {unused} of {} are never used", count(data.train, "training item"));
+    }
     let seeds = seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
     let facts = [
         ("Data set", data.name.clone()),
@@ -91,7 +99,7 @@ fn facts(run: &RunInfo, rows: &[Row]) -> Facts {
 }
 
 /// Nested settings with dotted names.
-fn settings(map: &Map<String, Value>) -> Facts {
+pub(super) fn settings(map: &Map<String, Value>) -> Facts {
     let mut flat = Facts::new();
     for (name, value) in map {
         match value {
@@ -108,7 +116,7 @@ fn settings(map: &Map<String, Value>) -> Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Failure, fixtures::head_to_head};
+    use crate::report::{Budget, Failure, fixtures::head_to_head};
 
     #[test]
     fn settings_are_flat_and_in_order() {
@@ -128,6 +136,12 @@ mod tests {
         assert_eq!(of("Classes"), Some("10 (7 seen, 3 unseen); unseen: cat, <script>dog, ship"));
         assert_eq!(of("Seeds"), Some("1, 2, 3"));
         assert_eq!(of("Device"), None);
+        assert_eq!(of("Budget of each method"), Some("2 epochs, 20 steps of 64 images, 1200 images in all"));
+        report.budget = Budget { epochs: 1, steps: 1, images_seen: 256, batch: 256 };
+        let facts = runs(&report).remove(0).1;
+        let spent = facts.iter().find(|fact| fact.0 == "Budget of each method").unwrap();
+        let expected = "1 epoch, 1 step of 256 images, 256 images in all; 344 of 600 training items are never used";
+        assert_eq!(spent.1, expected);
     }
 
     #[test]

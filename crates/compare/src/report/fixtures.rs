@@ -69,7 +69,9 @@ pub(super) fn head_to_head() -> Report {
     ];
     let mut rows = Vec::new();
     for (method, paradigm, retrieval, transfer) in methods {
-        for (seed, shift) in [(1, -0.01), (2, 0.0), (3, 0.01)] {
+        // The families differ by other amounts in other seeds.
+        let shifts = if paradigm == Paradigm::Contrastive { [0.0, -0.01, 0.01] } else { [-0.01, 0.0, 0.01] };
+        for (seed, shift) in (1..).zip(shifts) {
             // Two digits, which every JSON parser brings back exactly.
             let shifted = |score: f64| ((score + shift) * 100.0).round() / 100.0;
             let scores =

@@ -1,13 +1,14 @@
 //! How numbers look to a person.
 
-use super::definitions;
+use super::definitions::{self, Better};
 
 /// Digits of a score.
 const DIGITS: usize = 3;
 
-/// A score with three digits, a cost in its unit.
+/// A score with three digits, a cost in its unit; no speed where nothing was trained.
 pub(super) fn number(metric: &str, value: f64) -> String {
     match metric {
+        "images_per_second" if value <= 0.0 => "-".to_owned(),
         "train_seconds" if value < 100.0 => format!("{value:.1} s"),
         "train_seconds" => format!("{value:.0} s"),
         "images_per_second" => format!("{value:.0}/s"),
@@ -17,12 +18,29 @@ pub(super) fn number(metric: &str, value: f64) -> String {
     }
 }
 
-/// [`number`] with the half width of its interval, if it has one.
+/// [`number`] with the half width of its interval, if it has one; with both ends where these would leave the values that
+/// there are.
 pub(super) fn with_half(metric: &str, mean: f64, half: Option<f64>) -> String {
-    match half {
-        Some(half) => format!("{} ±{}", number(metric, mean), number(metric, half)),
-        None => number(metric, mean),
+    let text = number(metric, mean);
+    let Some(half) = half else { return text };
+    let ends = within(metric, mean - half, mean + half);
+    if ends == (mean - half, mean + half) {
+        format!("{text} ±{}", number(metric, half))
+    } else {
+        format!("{text} ({} to {})", number(metric, ends.0), number(metric, ends.1))
     }
+}
+
+/// The part of an interval that holds values which a score or cost can have: costs are not negative, and scores that rank
+/// lie between 0 and 1, adjusted mutual information alone below too.
+pub(super) fn within(metric: &str, low: f64, high: f64) -> (f64, f64) {
+    let (least, most) = match (metric.contains('.'), definitions::better(metric)) {
+        (false, _) => (0.0, f64::INFINITY),
+        (true, Better::Neither) => (f64::NEG_INFINITY, f64::INFINITY),
+        (true, _) if definitions::metric(metric) == "ami" => (-1.0, 1.0),
+        (true, _) => (0.0, 1.0),
+    };
+    (low.clamp(least, most), high.clamp(least, most))
 }
 
 /// A difference with its sign.
@@ -34,6 +52,11 @@ pub(super) fn signed(value: f64) -> String {
 /// An interval of differences: `[-0.010, +0.120]`.
 pub(super) fn interval(low: f64, high: f64) -> String {
     format!("[{}, {}]", signed(low), signed(high))
+}
+
+/// So many of something: `1 epoch`, `2 epochs`.
+pub(super) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A share in percent, without needless digits.
@@ -70,6 +93,17 @@ mod tests {
         assert_eq!(number("peak_memory_bytes", 3.0 * 1024.0 * 1024.0), "3 MiB");
         assert_eq!(with_half("transfer.seen.knn", 0.5, Some(0.0125)), "0.500 ±0.013");
         assert_eq!(with_half("transfer.seen.knn", 0.5, None), "0.500");
+        assert_eq!(number("images_per_second", 0.0), "-");
+        assert_eq!((count(1, "epoch"), count(2, "epoch")), ("1 epoch".to_owned(), "2 epochs".to_owned()));
+    }
+
+    #[test]
+    fn intervals_hold_values_that_there_are() {
+        assert_eq!(with_half("transfer.seen.knn", 0.462, Some(0.976)), "0.462 (0.000 to 1.000)");
+        let mebi = f64::from(1 << 20);
+        assert_eq!(with_half("peak_memory_bytes", 63.0 * mebi, Some(122.0 * mebi)), "63 MiB (0 MiB to 185 MiB)");
+        assert_eq!(within("geometry.seen.uniformity", -3.0, 2.0), (-3.0, 2.0));
+        assert_eq!(within("clustering.seen.ami", -0.25, 1.5), (-0.25, 1.0));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{
     Confused, FigureSet, Figures, MethodFigures, Query, Report, Shown,
     drawings::{self, Figure},
-    format::{interval, number, percent, probability, signed},
+    format::{number, percent, probability, signed},
 };
 use minijinja::{Value, context};
 use std::collections::BTreeSet;
@@ -119,14 +119,13 @@ pub(super) fn confusions(pictures: &Figures) -> Vec<Value> {
 /// The best of each goal against every other.
 pub(super) fn comparisons(report: &Report) -> Vec<Value> {
     let line = |comparison: &super::Comparison| {
-        let ends = comparison.ci95_low.zip(comparison.ci95_high);
         context! {
             run => comparison.run.as_str(),
             score => comparison.score.as_str(),
             best => comparison.best.as_str(),
             method => comparison.method.as_str(),
             lead => signed(comparison.lead),
-            interval => ends.map_or_else(|| "-".to_owned(), |(low, high)| interval(low, high)),
+            interval => comparison.interval_text(),
             p => comparison.p_holm.map_or_else(|| "-".to_owned(), probability),
             outcome => comparison.outcome.name(),
             seeds => comparison.seeds_needed.map_or_else(|| "-".to_owned(), |seeds| seeds.to_string()),

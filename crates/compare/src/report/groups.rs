@@ -26,6 +26,11 @@ impl Group<'_> {
         self.rows.iter().flat_map(|row| row.metrics()).collect()
     }
 
+    /// The first row that has a score or cost.
+    pub fn row(&self, metric: &str) -> Option<&Row> {
+        self.rows.iter().copied().find(|row| row.value(metric).is_some())
+    }
+
     /// The finished rows, one a seed.
     pub fn rows(&self) -> &[&Row] {
         &self.rows

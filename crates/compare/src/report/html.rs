@@ -7,8 +7,8 @@ use super::{
     definitions,
     facts::{self, Facts},
     format::{interval, number, probability, signed, with_half},
-    gallery,
-    table::{LEGEND, Line, Table, tables},
+    gallery, recommendation,
+    table::{LEGEND, Line, Mark, Table, tables},
     verdict::Part,
 };
 use minijinja::{Environment, UndefinedBehavior, Value, context};
@@ -38,7 +38,9 @@ fn page(report: &Report, pictures: &Figures) -> Result<String, minijinja::Error>
         title => facts::title(report),
         thumbnails => gallery::thumbnails(pictures),
         maps => !pictures.sets.is_empty(),
-        recommendation => report.recommendation.iter().map(recommendation).collect::<Vec<_>>(),
+        answers => answers(report),
+        joint => recommendation::joint(&report.recommendation),
+        recommendation => report.recommendation.iter().map(advice).collect::<Vec<_>>(),
         comparisons => gallery::comparisons(report),
         bootstraps => gallery::bootstraps(report),
         figures => gallery::figures(report, pictures),
@@ -56,7 +58,7 @@ fn page(report: &Report, pictures: &Figures) -> Result<String, minijinja::Error>
     })
 }
 
-fn recommendation(advice: &Recommendation) -> Value {
+fn advice(advice: &Recommendation) -> Value {
     let cards = advice.choices.iter().zip(&advice.sentences).map(|(choice, sentence)| match choice {
         Some(choice) => card(choice),
         None => context! { missing => sentence.as_str() },
@@ -69,13 +71,34 @@ fn recommendation(advice: &Recommendation) -> Value {
     }
 }
 
+/// The choices of all runs, one line each; nothing in the report of one run.
+fn answers(report: &Report) -> Vec<Value> {
+    if report.recommendation.len() < 2 {
+        return Vec::new();
+    }
+    let line = |run: &str, choice: &Choice| {
+        context! {
+            run => run,
+            score => choice.score.as_str(),
+            method => choice.best.method.as_str(),
+            family => choice.best.family.name(),
+            certainty => choice.certainty.name(),
+            value => with_half(&choice.score, choice.best.mean, choice.best.half),
+        }
+    };
+    let of_run = |advice: &Recommendation| {
+        advice.choices.iter().flatten().map(|choice| line(&advice.run, choice)).collect::<Vec<_>>()
+    };
+    report.recommendation.iter().flat_map(of_run).collect()
+}
+
 /// What to use for one goal, how sure that is, and what the families reach.
 fn card(choice: &Choice) -> Value {
     let scored = |own: &Scored| {
         let value = with_half(&choice.score, own.mean, own.half);
         context! { method => own.method.as_str(), family => own.family.name(), value => value }
     };
-    let others = choice.families.iter().filter(|own| own.method != choice.best.method);
+    let others = choice.families.iter().chain(&choice.baseline).filter(|own| own.method != choice.best.method);
     context! {
         missing => "",
         purpose => choice.purpose.as_str(),
@@ -153,8 +176,11 @@ fn families(table: &Table<'_>) -> Vec<Value> {
 
 fn line(line: &Line, columns: &[String]) -> Value {
     let cells = columns.iter().zip(&line.cells).map(|(column, cell)| match cell {
-        Some(cell) => context! { text => with_half(column, cell.mean, cell.half), best => cell.best },
-        None => context! { text => "-", best => false },
+        Some(cell) => {
+            let text = with_half(column, cell.mean, cell.half);
+            context! { text => text, best => cell.mark == Mark::Best, mark => cell.mark.sign() }
+        }
+        None => context! { text => "-", best => false, mark => "" },
     });
     context! { label => line.label.as_str(), cells => cells.collect::<Vec<_>>() }
 }

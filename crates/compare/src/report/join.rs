@@ -1,20 +1,21 @@
 //! One report over several runs.
 
 use super::{
-    Budget, DatasetInfo, Failure, Figures, Report, ReportError, Row, RunInfo, SCHEMA, facts, groups::distinct,
+    Budget, DatasetInfo, Failure, Figures, Report, ReportError, Row, RunInfo, SCHEMA, apart::differences, facts,
+    groups::distinct,
 };
 use std::collections::BTreeMap;
 
 /// Puts the rows of several reports together, each labelled with its run: data set and encoder. One report alone comes
 /// back as it is, summarised anew.
 ///
-/// Reports of the same data, encoder and epochs become one run, so that methods trained apart, or sweeps, are compared
-/// with each other. If they repeat a method with the same setting and seed, they stay apart under numbered labels:
-/// counting a seed twice would narrow every interval. Pictures go with their rows. Checkpoints are not taken over, as
-/// their paths belong to their own report.
+/// Reports of the same data, encoder and settings become one run, so that methods trained apart, or sweeps, are compared
+/// with each other. If their settings differ, or the seed of their splits, they stay apart, and the label says in what; if
+/// they repeat a method with the same setting and seed, under numbered labels: counting a seed twice would narrow every
+/// interval. Pictures go with their rows. Checkpoints are not taken over, as their paths belong to their own report.
 ///
 /// # Errors
-/// When there is no report, or one has another schema.
+/// When there is no report, one has another schema, or two are the same run.
 pub fn join(mut parts: Vec<(Report, Figures)>) -> Result<(Report, Figures), ReportError> {
     if let Some((other, _)) = parts.iter().find(|(report, _)| report.schema != SCHEMA) {
         let origin = format!("the report of {}", facts::title(other));
@@ -30,13 +31,11 @@ pub fn join(mut parts: Vec<(Report, Figures)>) -> Result<(Report, Figures), Repo
                 joined.notes.append(&mut report.notes);
                 // The pictures of one run have no label; its only piece has.
                 let single = report.runs.is_empty();
-                let labels: BTreeMap<String, String> = pieces(report)
-                    .into_iter()
-                    .map(|piece| {
-                        let old = if single { String::new() } else { piece.info.label.clone() };
-                        (old, joined.add(piece))
-                    })
-                    .collect();
+                let mut labels: BTreeMap<String, String> = BTreeMap::new();
+                for piece in pieces(report) {
+                    let old = if single { String::new() } else { piece.info.label.clone() };
+                    labels.insert(old, joined.add(piece)?);
+                }
                 sets.extend(figures.relabelled(|run| labels.get(run).cloned()));
             }
             (joined.into_report(), Figures { sets })
@@ -88,6 +87,8 @@ fn piece<'a>(pieces: &'a mut Vec<Piece>, label: &str) -> &'a mut Piece {
 #[derive(Default)]
 struct Joined {
     runs: Vec<RunInfo>,
+    /// For each run, the label that it came with.
+    given: Vec<String>,
     rows: Vec<Row>,
     failures: Vec<Failure>,
     notes: Vec<String>,
@@ -95,34 +96,68 @@ struct Joined {
 
 impl Joined {
     /// Takes over the rows of a piece and returns the label that they stand under.
-    fn add(&mut self, piece: Piece) -> String {
-        let mut label = piece.info.label.clone();
-        let mut number = 1;
-        while !self.fits(&piece, &label) {
-            number += 1;
-            label = format!("{} ({number})", piece.info.label);
+    fn add(&mut self, piece: Piece) -> Result<String, ReportError> {
+        if (0..self.runs.len()).any(|at| self.is_twin(&piece, at)) {
+            return Err(ReportError::Repeated { run: piece.info.label });
         }
-        match self.runs.iter_mut().find(|run| run.label == label) {
+        let home = (0..self.runs.len()).find(|at| self.fits(&piece, *at));
+        let label = home.map_or_else(|| self.free_label(&piece), |at| self.runs[at].label.clone());
+        match home.map(|at| &mut self.runs[at]) {
             Some(run) if run.command == piece.info.command => {}
             Some(run) => run.command += &format!("; {}", piece.info.command),
-            None => self.runs.push(RunInfo { label: label.clone(), ..piece.info }),
+            None => {
+                self.given.push(piece.info.label.clone());
+                self.runs.push(RunInfo { label: label.clone(), ..piece.info });
+            }
         }
         let rows = piece.rows.into_iter().map(|row| Row { run: label.clone(), checkpoint: None, ..row });
         self.rows.extend(rows);
         self.failures.extend(piece.failures.into_iter().map(|failure| Failure { run: label.clone(), ..failure }));
-        label
+        Ok(label)
     }
 
-    /// Whether the rows may stand under this label: it is free, or its run is the same and repeats none of them.
-    fn fits(&self, piece: &Piece, label: &str) -> bool {
-        let Some(run) = self.runs.iter().find(|run| run.label == label) else { return true };
+    /// Whether all rows are there already, down to their cost: the run itself, and not its repetition.
+    fn is_twin(&self, piece: &Piece, at: usize) -> bool {
+        let (run, rows) = (&self.runs[at], self.rows_of(at));
+        let alike = |row: &Row, new: &Row| same_place(row, new) && (&row.scores, row.cost) == (&new.scores, new.cost);
+        (&run.dataset, &run.encoder) == (&piece.info.dataset, &piece.info.encoder)
+            && !piece.rows.is_empty()
+            && piece.rows.iter().all(|new| rows.iter().any(|row| alike(row, new)))
+    }
+
+    /// Whether the rows may stand under the label of a run: it came with the same label, has the same settings and repeats
+    /// none of them.
+    fn fits(&self, piece: &Piece, at: usize) -> bool {
+        let run = &self.runs[at];
         let same = (&run.dataset, &run.encoder, run.budget.epochs)
             == (&piece.info.dataset, &piece.info.encoder, piece.info.budget.epochs);
-        let repeats = |row: &Row| {
-            let same_place = |new: &Row| (&new.method, new.seed, &new.axes) == (&row.method, row.seed, &row.axes);
-            row.run == label && piece.rows.iter().any(same_place)
+        let repeats = |row: &&Row| piece.rows.iter().any(|new| same_place(row, new));
+        self.given[at] == piece.info.label
+            && same
+            && self.differences(piece, at).is_empty()
+            && !self.rows_of(at).iter().any(repeats)
+    }
+
+    /// A label that no run has: with what its settings differ in from the first run that came with the same, or numbered.
+    fn free_label(&self, piece: &Piece) -> String {
+        let given = &piece.info.label;
+        let differences = match self.given.iter().position(|known| known == given) {
+            Some(first) => self.differences(piece, first).join(", "),
+            None => String::new(),
         };
-        same && !self.rows.iter().any(repeats)
+        let label = if differences.is_empty() { given.clone() } else { format!("{given} ({differences})") };
+        let numbered = (2..).map(|number| format!("{label} ({number})"));
+        let free = |label: &String| self.runs.iter().all(|run| run.label != *label);
+        [label.clone()].into_iter().chain(numbered).find(free).unwrap_or_default()
+    }
+
+    fn differences(&self, piece: &Piece, at: usize) -> Vec<String> {
+        let own: Vec<&Row> = piece.rows.iter().collect();
+        differences((&self.runs[at], &self.rows_of(at)), (&piece.info, &own))
+    }
+
+    fn rows_of(&self, at: usize) -> Vec<&Row> {
+        self.rows.iter().filter(|row| row.run == self.runs[at].label).collect()
     }
 
     fn into_report(self) -> Report {
@@ -135,7 +170,7 @@ impl Joined {
             device: all(|run| &run.device, " + "),
             encoder: all(|run| &run.encoder, " + "),
             dataset: datasets(&self.runs),
-            budget: largest_budget(&self.runs),
+            budget: common_budget(&self.runs),
             rows: self.rows,
             failures: self.failures,
             notes: self.notes,
@@ -143,6 +178,11 @@ impl Joined {
             ..Report::default()
         }
     }
+}
+
+/// Whether two rows are of one method with one setting and seed.
+fn same_place(a: &Row, b: &Row) -> bool {
+    (&a.method, a.seed, &a.axes) == (&b.method, b.seed, &b.axes)
 }
 
 /// The data set of all runs; of several, the sums.
@@ -169,14 +209,11 @@ fn datasets(runs: &[RunInfo]) -> DatasetInfo {
     }
 }
 
-/// The most that any run could spend.
-fn largest_budget(runs: &[RunInfo]) -> Budget {
-    let most = |of: fn(&Budget) -> usize| runs.iter().map(|run| of(&run.budget)).max().unwrap_or(0);
-    Budget {
-        epochs: most(|budget| budget.epochs),
-        steps: most(|budget| budget.steps),
-        images_seen: most(|budget| budget.images_seen),
-        batch: most(|budget| budget.batch),
+/// What every run could spend, if that is the same; else zeros, as there is no such budget.
+fn common_budget(runs: &[RunInfo]) -> Budget {
+    match runs {
+        [first, others @ ..] if others.iter().all(|run| run.budget == first.budget) => first.budget,
+        _ => Budget::default(),
     }
 }
 
@@ -198,7 +235,9 @@ mod tests {
     #[test]
     fn pictures_go_with_their_rows() {
         let simclr = seeds("simclr", Paradigm::Contrastive, SCORE, &[0.5, 0.6]);
-        let parts = ["a", "b", "a"].map(|name| (report(name, simclr.clone()), figures()));
+        let repeated = again(simclr.clone());
+        let parts = [("a", simclr.clone()), ("b", simclr.clone()), ("a", repeated)];
+        let parts = parts.map(|(name, rows)| (report(name, rows), figures()));
         let (joined, pictures) = super::join(parts.into()).unwrap();
         let runs: Vec<_> = pictures.sets.iter().map(|set| set.run.as_str()).collect();
         assert_eq!(runs, ["a/conv4", "b/conv4", "a/conv4 (2)"]);
@@ -212,6 +251,12 @@ mod tests {
         let mut report = Report { rows, ..head_to_head() };
         report.dataset.name = name.into();
         report
+    }
+
+    /// The same rows of another run, which took longer.
+    fn again(mut rows: Vec<Row>) -> Vec<Row> {
+        rows.iter_mut().for_each(|row| row.cost.train_seconds += 1.0);
+        rows
     }
 
     fn labels(report: &Report) -> Vec<&str> {
@@ -251,7 +296,8 @@ mod tests {
     #[test]
     fn repeated_seeds_are_not_counted_twice() {
         let rows = seeds("simclr", Paradigm::Contrastive, SCORE, &[0.5, 0.6]);
-        let joined = join(vec![report("a", rows.clone()), report("a", rows.clone()), report("a", rows)]).unwrap();
+        let (second, third) = (again(rows.clone()), again(again(rows.clone())));
+        let joined = join(vec![report("a", rows), report("a", second), report("a", third)]).unwrap();
         assert_eq!(labels(&joined), ["a/conv4", "a/conv4 (2)", "a/conv4 (3)"]);
         assert!(joined.summary.iter().all(|summary| summary.seeds == 2));
         // A joined report can be joined again.
@@ -259,6 +305,43 @@ mod tests {
         let again = join(vec![joined, other]).unwrap();
         assert_eq!(labels(&again), ["a/conv4", "a/conv4 (2)", "a/conv4 (3)", "b/conv4"]);
         assert_eq!(again.rows.len(), 7);
+    }
+
+    #[test]
+    fn a_run_given_twice_is_refused() {
+        let rows = seeds("simclr", Paradigm::Contrastive, SCORE, &[0.5, 0.6]);
+        let error = join(vec![report("a", rows.clone()), report("a", rows)]).unwrap_err().to_string();
+        assert!(error.contains("`a/conv4` is given twice"), "{error}");
+    }
+
+    /// Seeds of runs with other settings are not seeds of one run.
+    #[test]
+    fn other_settings_stay_apart_and_are_named() {
+        let with = |epochs: usize, seed: u64, rows: Vec<Row>| {
+            let mut report = report("a", rows);
+            report.budget.epochs = epochs;
+            report.settings.insert("epochs".into(), epochs.into());
+            report.settings.insert("seed".into(), seed.into());
+            report
+        };
+        let simclr = |shift: usize| {
+            let mut rows = seeds("simclr", Paradigm::Contrastive, SCORE, &[0.5, 0.6]);
+            rows.iter_mut().for_each(|row| row.seed += shift as u64);
+            rows
+        };
+        let triplet = seeds("triplet", Paradigm::Metric, SCORE, &[0.5, 0.6]);
+        let parts = vec![
+            with(60, 0, simclr(0)),
+            with(30, 0, simclr(10)),
+            with(60, 7, simclr(20)),
+            with(60, 0, triplet),
+            with(30, 0, simclr(30)),
+        ];
+        let joined = join(parts).unwrap();
+        assert_eq!(labels(&joined), ["a/conv4", "a/conv4 (epochs 30)", "a/conv4 (seed 7)"]);
+        let rows = |label: &str| joined.rows.iter().filter(|row| row.run == label).count();
+        assert_eq!((rows("a/conv4"), rows("a/conv4 (epochs 30)")), (4, 4));
+        assert_eq!(joined.budget, Budget::default(), "there is no joint budget");
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use super::{
     Comparison, Ranking, Recommendation, Report, Summary, TunedSetting, Tuning, Verdict,
     facts::{self, Facts},
-    format::{interval, number, probability, signed, with_half},
-    table::{Cell, LEGEND, Table, tables},
+    format::{number, probability, signed, with_half},
+    table::{Cell, LEGEND, Mark, Table, tables},
 };
 
 /// The whole report: recommendation, verdicts, head-to-head, all scores, what was run, definitions.
@@ -33,7 +33,10 @@ fn recommendation(report: &Report) -> String {
         let sentences = escape(&advice.sentences.join(" "));
         format!("{run}{sentences}\n\nWhat would change it:\n\n{}", change.join("\n"))
     };
-    let items: Vec<_> = report.recommendation.iter().map(item).collect();
+    let mut items: Vec<_> = report.recommendation.iter().map(item).collect();
+    if items.len() > 1 {
+        items.push(escape(&super::recommendation::joint(&report.recommendation)));
+    }
     if items.is_empty() { String::new() } else { format!("## Recommendation\n\n{}", items.join("\n\n")) }
 }
 
@@ -44,13 +47,12 @@ fn comparisons(report: &Report) -> String {
     }
     let joined = report.comparisons.iter().any(|comparison| !comparison.run.is_empty());
     let line = |comparison: &Comparison| {
-        let ends = comparison.ci95_low.zip(comparison.ci95_high);
         let cells = [
             escape(&comparison.score),
             escape(&comparison.best),
             escape(&comparison.method),
             signed(comparison.lead),
-            ends.map_or_else(|| "-".to_owned(), |(low, high)| interval(low, high)),
+            comparison.interval_text(),
             comparison.p_holm.map_or_else(|| "-".to_owned(), probability),
             comparison.outcome.name().to_owned(),
             comparison.seeds_needed.map_or_else(|| "-".to_owned(), |seeds| seeds.to_string()),
@@ -112,7 +114,11 @@ fn block(table: &Table<'_>) -> String {
         let cell = |(column, cell): (&String, &Option<Cell>)| match cell {
             Some(cell) => {
                 let text = with_half(column, cell.mean, cell.half);
-                if cell.best { format!("**{text}** \\*") } else { text }
+                match cell.mark {
+                    Mark::None => text,
+                    Mark::Tie => format!("{text} {}", escape(cell.mark.sign())),
+                    Mark::Best => format!("**{text}** {}", escape(cell.mark.sign())),
+                }
             }
             None => "-".to_owned(),
         };

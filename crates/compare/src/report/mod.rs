@@ -5,7 +5,9 @@
 //! `report.csv`, `report.md` and `index.html` are writers of the same struct. The page also shows [`Figures`], small
 //! samples of the embeddings that are kept beside the report.
 
+mod again;
 mod ahead;
+mod apart;
 mod budget;
 mod chart;
 mod choice;
@@ -24,6 +26,7 @@ mod groups;
 mod html;
 mod info;
 mod item_parts;
+mod items;
 mod join;
 mod markdown;
 mod ranking;
@@ -170,7 +173,7 @@ impl Report {
     pub fn summarize(&mut self) {
         self.rows.iter_mut().for_each(Row::clean);
         self.summary = summary::summarize(&self.rows);
-        self.verdicts = verdict::verdicts(&self.rows);
+        self.verdicts = verdict::verdicts(&self.rows, |run| again::Again::of(&self.info_of(run)));
         self.crossovers = verdict::crossovers(&self.rows);
         self.comparisons = ahead::comparisons(self);
         self.rankings = ranking::rankings(self);
@@ -184,6 +187,11 @@ impl Report {
             "" => self.dataset.name.clone(),
             encoder => format!("{}/{encoder}", self.dataset.name),
         }
+    }
+
+    /// The facts of the run with this label.
+    fn info_of(&self, run: &str) -> RunInfo {
+        self.runs.iter().find(|info| info.label == run).cloned().unwrap_or_else(|| self.info())
     }
 
     /// The facts of a report of one run.

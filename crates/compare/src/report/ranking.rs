@@ -4,7 +4,7 @@ use super::{
     Report,
     ahead::scores,
     estimate::LEVEL,
-    groups::{groups, label, runs, usual},
+    groups::{groups, label, usual},
     table::tables,
 };
 use nearfar_eval::stats;
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 pub struct Ranking {
     /// Name of the score.
     pub score: String,
-    /// What the methods are ranked in, one after the other: `seeds` or `runs`.
+    /// What the methods are ranked in, one after the other: `seeds` or `data sets`.
     pub over: String,
     /// How many of those.
     pub blocks: usize,
@@ -26,7 +26,7 @@ pub struct Ranking {
     pub critical_difference: f64,
     /// How likely methods that do not differ give ranks so far apart (Friedman's test).
     pub p_value: f64,
-    /// Label of the run in a joined report; empty for ranks over runs.
+    /// Label of the run in a joined report; empty for ranks over data sets.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub run: String,
 }
@@ -40,13 +40,14 @@ pub struct Ranked {
     pub rank: f64,
 }
 
-/// Average ranks on the same scores: over the seeds of each run, and over the runs where there are several. Methods that
-/// were swept stand at their usual setting.
+/// Average ranks on the same scores: over the seeds of each run, and over the data sets where there are several. Runs on one
+/// data set are one block, the mean of their means: they say nothing of other data. Methods that were swept stand at their
+/// usual setting.
 pub(super) fn rankings(report: &Report) -> Vec<Ranking> {
     let groups = groups(&report.rows);
     let tables = tables(report);
     let mut found = Vec::new();
-    let mut means: BTreeMap<&str, Vec<BTreeMap<String, f64>>> = BTreeMap::new();
+    let mut means: BTreeMap<&str, BTreeMap<String, Vec<BTreeMap<String, f64>>>> = BTreeMap::new();
     for table in &tables {
         let own = usual(&groups, table.run);
         for score in scores(table) {
@@ -67,13 +68,28 @@ pub(super) fn rankings(report: &Report) -> Vec<Ranking> {
             means
                 .entry(score)
                 .or_default()
+                .entry(report.info_of(table.run).dataset.name)
+                .or_default()
                 .push(values.iter().map(|(name, seeds)| (name.clone(), mean(seeds))).collect());
         }
     }
-    if runs(&report.rows).len() > 1 {
-        found.extend(means.iter().filter_map(|(score, blocks)| ranking("", score, "runs", blocks)));
+    for (score, sets) in &means {
+        let blocks: Vec<BTreeMap<String, f64>> = sets.values().map(|runs| block(runs)).collect();
+        if blocks.len() > 1 {
+            found.extend(ranking("", score, "data sets", &blocks));
+        }
     }
     found
+}
+
+/// The means over the runs on one data set, of the methods that all of them have.
+fn block(runs: &[BTreeMap<String, f64>]) -> BTreeMap<String, f64> {
+    let Some((first, others)) = runs.split_first() else { return BTreeMap::new() };
+    let mean = |(name, value): (&String, &f64)| {
+        let sum = others.iter().try_fold(*value, |sum, run| Some(sum + run.get(name)?))?;
+        Some((name.clone(), sum / runs.len() as f64))
+    };
+    first.iter().filter_map(mean).collect()
 }
 
 /// The ranking of the methods that occur in every block; `None` with fewer than two blocks or three methods.
@@ -104,10 +120,10 @@ fn ranking(run: &str, score: &str, over: &str, blocks: &[BTreeMap<String, f64>])
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixtures::head_to_head;
+    use crate::report::{DatasetInfo, Row, RunInfo, fixtures::head_to_head};
 
     #[test]
-    fn ranks_over_seeds_and_over_runs() {
+    fn ranks_over_seeds_and_over_data_sets() {
         let mut report = head_to_head();
         let found = rankings(&report);
         assert_eq!(found.iter().map(|ranking| ranking.over.as_str()).collect::<Vec<_>>(), ["seeds", "seeds"]);
@@ -115,12 +131,31 @@ mod tests {
         assert_eq!(order, [("triplet", 1.0), ("siamese", 2.0), ("simclr", 3.0), ("moco", 4.0), ("pixels", 5.0)]);
         // Demsar's q for five methods is 2.728: times the root of 5 * 6 / (6 * 3).
         assert!((found[0].critical_difference - 2.728 * (30.0f64 / 18.0).sqrt()).abs() < 1e-3);
-        let mut other = report.rows.clone();
-        other.iter_mut().for_each(|row| row.run = "other".into());
-        report.rows.extend(other);
-        let over: Vec<_> = rankings(&report).iter().map(|ranking| (ranking.over.clone(), ranking.blocks)).collect();
-        assert_eq!(over.iter().filter(|(over, _)| over == "runs").count(), 2);
-        assert!(over.contains(&("runs".into(), 2)));
+        // Three runs on two data sets.
+        let rows = std::mem::take(&mut report.rows);
+        for (run, data) in [("a", "wine"), ("b", "wine"), ("c", "iris")] {
+            let dataset = DatasetInfo { name: data.into(), ..DatasetInfo::default() };
+            report.runs.push(RunInfo { label: run.into(), dataset, ..RunInfo::default() });
+            report.rows.extend(rows.iter().cloned().map(|row| Row { run: run.into(), ..row }));
+        }
+        let over = |report: &Report| -> Vec<usize> {
+            let found = rankings(report);
+            found.iter().filter(|ranking| ranking.over == "data sets").map(|ranking| ranking.blocks).collect()
+        };
+        assert_eq!(over(&report), [2, 2], "one of each score");
+        // Runs on one data set are no ranks over data sets.
+        report.runs[2].dataset.name = "wine".into();
+        assert!(over(&report).is_empty());
+    }
+
+    #[test]
+    fn runs_on_one_data_set_are_averaged() {
+        let run = |a: f64, b: f64| BTreeMap::from([("a".to_owned(), a), ("b".to_owned(), b)]);
+        let mut runs = [run(0.25, 0.5), run(0.75, 0.5)];
+        assert_eq!(block(&runs), run(0.5, 0.5));
+        runs[1].remove("b");
+        assert_eq!(block(&runs), BTreeMap::from([("a".to_owned(), 0.5)]));
+        assert!(block(&[]).is_empty());
     }
 
     #[test]

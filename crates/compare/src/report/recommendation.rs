@@ -1,10 +1,13 @@
 //! Which method to use, in three sentences, and what would change that.
 
 use super::{
-    Report, Row, RunInfo,
+    Paradigm, Report, Row,
+    again::Again,
     ahead::{Comparison, Outcome},
     axis,
-    choice::{Choice, choice, sentence},
+    choice::{Certainty, Choice, choice, sentence},
+    estimate::MOST_SEEDS,
+    format::count,
     table::{Table, goals, tables},
     verdict::{Difference, Ruling, Verdict},
 };
@@ -43,13 +46,30 @@ fn recommendation(report: &Report, table: &Table<'_>) -> Recommendation {
         told(&choices[1], "Transfer was not measured."),
         basis(report, table.run, about(Difference::Goal)),
     ];
-    let all: Vec<&Comparison> = of_retrieval.into_iter().chain(of_transfer).collect();
+    let again = Again::of(&report.info_of(table.run));
     Recommendation {
         sentences,
         choices,
-        would_change: would_change(&all, about(Difference::Supervision)),
+        would_change: would_change([&of_retrieval, &of_transfer], about(Difference::Supervision), &again),
         run: table.run.to_owned(),
     }
+}
+
+/// What several runs say together, one sentence for each goal: whose methods they choose.
+pub(super) fn joint(all: &[Recommendation]) -> String {
+    let goal = |(at, name): (usize, &str)| {
+        let choices: Vec<&Choice> = all.iter().filter_map(|advice| advice.choices[at].as_ref()).collect();
+        let sure = choices.iter().filter(|choice| choice.certainty == Certainty::Sure).count();
+        let families = [Paradigm::Metric, Paradigm::Contrastive, Paradigm::Hybrid, Paradigm::Baseline];
+        let counts =
+            families.map(|family| (family, choices.iter().filter(|choice| choice.best.family == family).count()));
+        let counts = counts.iter().filter(|(_, count)| *count > 0).map(|(family, count)| format!("{family} {count}"));
+        let counts = counts.collect::<Vec<_>>().join(", ");
+        (!choices.is_empty()).then(|| {
+            format!("{name}: of {} the best is {counts}; {sure} of these for sure.", count(choices.len(), "run"))
+        })
+    };
+    ["Retrieval", "Transfer"].into_iter().enumerate().filter_map(goal).collect::<Vec<_>>().join(" ")
 }
 
 /// The comparisons of this run on the score of a column.
@@ -61,12 +81,11 @@ fn against<'r>(report: &'r Report, table: &Table<'_>, column: Option<usize>) -> 
 
 /// What the recommendation rests on.
 fn basis(report: &Report, run: &str, goal: Option<&Verdict>) -> String {
-    let own = report.info();
-    let info: &RunInfo = report.runs.iter().find(|info| info.label == run).unwrap_or(&own);
+    let info = report.info_of(run);
     let rows: Vec<&Row> = report.rows.iter().filter(|row| row.run == run).collect();
     let labels = rows.iter().map(|row| row.labels_used).max().unwrap_or(0);
     let weak = rows.iter().any(|row| row.axes.contains_key(axis::CONSTRAINTS));
-    let what = if weak { "statements" } else { "labels" };
+    let what = if weak { "statement" } else { "label" };
     let mut seeds: Vec<u64> = rows.iter().map(|row| row.seed).collect();
     seeds.sort_unstable();
     seeds.dedup();
@@ -78,30 +97,32 @@ fn basis(report: &Report, run: &str, goal: Option<&Verdict>) -> String {
         _ => "whether metric learning retrieves better and contrastive learning transfers better is undecided here",
     };
     format!(
-        "This rests on {}, {labels} {what} for {} training items, {} epochs and {} seed{}: {claim}.",
+        "This rests on {}, {} for {}, {} and {}: {claim}.",
         info.dataset.name,
-        info.dataset.train,
-        info.budget.epochs,
-        seeds.len(),
-        if seeds.len() == 1 { "" } else { "s" },
+        count(labels, what),
+        count(info.dataset.train, "training item"),
+        count(info.budget.epochs, "epoch"),
+        count(seeds.len(), "seed"),
     )
 }
 
-/// What would change the choice, from the comparisons behind it and the verdict on labels.
-fn would_change(comparisons: &[&Comparison], supervision: Option<&Verdict>) -> Vec<String> {
+/// What would change the choices, from the comparisons behind each and the verdict on labels.
+fn would_change(goals: [&[&Comparison]; 2], supervision: Option<&Verdict>, again: &Again) -> Vec<String> {
     let mut reasons = Vec::new();
-    let one_seed = comparisons.iter().any(|comparison| comparison.outcome == Outcome::OneSeed);
-    if one_seed {
-        reasons.push("More seeds: one gives no interval; `--seeds 3` does.".to_owned());
+    let comparisons = || goals.into_iter().flatten();
+    if comparisons().any(|comparison| comparison.outcome == Outcome::OneSeed) {
+        reasons.push(format!("More seeds: one gives no interval; `{}` does.", again.seeds(3)));
     }
-    let needed = comparisons.iter().filter_map(|comparison| Some((comparison.seeds_needed?, comparison)));
-    if let Some((seeds, comparison)) = needed.min_by_key(|(seeds, _)| *seeds) {
-        reasons.push(format!(
-            "More seeds: {seeds} would tell {} from {} with a chance of 80 %, if the difference is what it seems.",
-            comparison.best, comparison.method
-        ));
+    for reason in goals.into_iter().filter_map(|comparisons| rivals(comparisons, again)) {
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
     }
-    let unripe = comparisons.iter().filter(|comparison| comparison.outcome == Outcome::UndecidedAtThisBudget);
+    if comparisons().any(|comparison| comparison.outcome == Outcome::SameInEverySeed) {
+        reasons
+            .push("Other test items: some leads are the same in every seed, which says nothing of chance.".to_owned());
+    }
+    let unripe = comparisons().filter(|comparison| comparison.outcome == Outcome::UndecidedAtThisBudget);
     let mut unripe: Vec<&str> = unripe.map(|comparison| comparison.method.as_str()).collect();
     unripe.sort_unstable();
     unripe.dedup();
@@ -112,10 +133,31 @@ fn would_change(comparisons: &[&Comparison], supervision: Option<&Verdict>) -> V
         Some(verdict) if verdict.effect.is_some() => {
             format!("Another number of labels: that fewer favour contrastive learning is {}.", verdict.verdict)
         }
-        _ => "Another number of labels: not measured; `compare sweep --axis labels` does.".to_owned(),
+        _ => {
+            let command = again.sweep(axis::LABELS, &[("--seeds", "3")]);
+            format!("Another number of labels: not measured; `{command}` does.")
+        }
     });
     reasons.push("Other data: this says nothing about them.".to_owned());
     reasons
+}
+
+/// The seeds that would tell the best method from its nearest rival, and with that settle the choice: the other rivals that
+/// it is tied with may be told from it sooner, but change nothing as long as this one stands.
+fn rivals(comparisons: &[&Comparison], again: &Again) -> Option<String> {
+    let ties = comparisons.iter().filter(|comparison| comparison.outcome == Outcome::Tie);
+    let nearest = ties.min_by(|a, b| a.lead.total_cmp(&b.lead))?;
+    let Comparison { best, method, .. } = nearest;
+    Some(match nearest.seeds_needed {
+        Some(seeds) => format!(
+            "More seeds: {seeds} would tell {best} from {method}, its nearest rival, with a chance of 80 %, if the \
+             difference is what it seems: `{}`.",
+            again.seeds(seeds)
+        ),
+        None => format!(
+            "More seeds change little: not even {MOST_SEEDS} would tell {best} from {method}, its nearest rival."
+        ),
+    })
 }
 
 /// The verb for several names or one.
@@ -126,10 +168,7 @@ pub(super) fn was(names: &[&str]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{
-        choice::{Certainty, Scored},
-        fixtures::head_to_head,
-    };
+    use crate::report::{choice::Scored, fixtures::head_to_head};
 
     fn advice(change: impl FnOnce(&mut Vec<Row>)) -> Recommendation {
         let mut report = head_to_head();
@@ -147,9 +186,10 @@ mod tests {
             found.sentences,
             [
                 "To find items of the trained classes again, use triplet (metric; retrieval.seen.map_at_r 0.800 \
-                 ±0.025); it is ahead of every other method.",
+                 ±0.025); it is ahead of every other method. The best baseline is pixels (0.300 ±0.025).",
                 "To tell apart classes that were not trained on, use simclr (contrastive; \
-                 transfer.unseen.linear_probe 0.700 ±0.025); it is ahead of every other method.",
+                 transfer.unseen.linear_probe 0.700 ±0.025); it is ahead of every other method. The best baseline is \
+                 pixels (0.400 ±0.025).",
                 "This rests on shapes, 600 labels for 600 training items, 2 epochs and 3 seeds: metric learning \
                  retrieves better and contrastive learning transfers better here.",
             ]
@@ -171,12 +211,12 @@ mod tests {
             }
         });
         let certainty = |advice: &Recommendation| advice.choices[0].as_ref().unwrap().certainty;
-        assert!(tied.sentences[0].ends_with("it cannot be told from siamese."), "{tied:?}");
+        assert!(tied.sentences[0].contains("it cannot be told from siamese. The best baseline is pixels"), "{tied:?}");
         assert_eq!(certainty(&tied), Certainty::Tie);
         let unripe = advice(|rows| {
             rows.iter_mut().filter(|row| row.method == "moco").for_each(|row| row.curve = vec![4.0, 3.0, 2.0, 1.0]);
         });
-        assert!(unripe.sentences[0].ends_with("moco was still improving when the budget ended."), "{unripe:?}");
+        assert!(unripe.sentences[0].contains("moco was still improving when the budget ended."), "{unripe:?}");
         assert_eq!(certainty(&unripe), Certainty::UndecidedAtThisBudget);
         assert!(unripe.would_change.contains(&"More epochs: moco was still improving.".to_owned()), "{unripe:?}");
         let single = advice(|rows| rows.retain(|row| row.seed == 1));
@@ -193,6 +233,65 @@ mod tests {
             }
         });
         assert!(found.sentences[0].contains("use pixels (a baseline: neither family is ahead of it;"), "{found:?}");
+        assert!(!found.sentences[0].contains("The best baseline"), "{found:?}");
+        let alone = advice(|rows| rows.retain(|row| row.method == "pixels"));
+        let says = "use pixels (a baseline: no method of either family was measured;";
+        assert!(alone.sentences[0].contains(says), "{alone:?}");
+        let one = advice(|rows| rows.retain(|row| row.paradigm != Paradigm::Metric && row.method != "simclr"));
+        assert_eq!(one.choices[0].as_ref().unwrap().baseline.as_ref().unwrap().method, "pixels");
+    }
+
+    /// Of methods that cannot be told apart the cheapest is named.
+    #[test]
+    fn a_tie_names_the_cheaper_method() {
+        let found = advice(|rows| {
+            for row in rows.iter_mut().filter(|row| row.method == "pixels") {
+                let shift = [0.02, -0.03, 0.0][row.seed as usize - 1];
+                row.scores.insert("retrieval.seen.map_at_r".into(), 0.79 + shift);
+                row.cost.train_seconds = 0.0;
+            }
+        });
+        let says = "it cannot be told from pixels, which is cheaper to train (0.0 s against 2.0 s).";
+        assert!(found.sentences[0].contains(says), "{found:?}");
+    }
+
+    #[test]
+    fn several_runs_have_a_joint_answer() {
+        let sure = advice(|_| ());
+        let single = advice(|rows| rows.retain(|row| row.seed == 1));
+        assert_eq!(
+            joint(&[sure, single]),
+            "Retrieval: of 2 runs the best is metric 2; 1 of these for sure. Transfer: of 2 runs the best is contrastive 2; \
+             1 of these for sure."
+        );
+        assert_eq!(joint(&[]), "");
+    }
+
+    /// Not the rival that is the easiest to tell from the best one.
+    #[test]
+    fn the_nearest_rival_is_named() {
+        let tie = |method: &str, lead: f64, seeds_needed: Option<usize>| Comparison {
+            score: "s".into(),
+            best: "mahalanobis".into(),
+            method: method.into(),
+            lead,
+            ci95_low: Some(-0.1),
+            ci95_high: Some(0.1),
+            p_value: Some(0.2),
+            p_holm: Some(0.4),
+            outcome: Outcome::Tie,
+            over_items: false,
+            seeds_needed,
+            run: String::new(),
+        };
+        let (near, far) = (tie("triplet", 0.01, Some(24)), tie("supcon", 0.05, Some(3)));
+        let told = rivals(&[&far, &near], &Again::default()).unwrap();
+        assert!(told.starts_with("More seeds: 24 would tell mahalanobis from triplet, its nearest rival,"), "{told}");
+        assert!(told.ends_with("`compare run --seeds 24`."), "{told}");
+        let hopeless = tie("triplet", 0.001, None);
+        let told = rivals(&[&far, &hopeless], &Again::default()).unwrap();
+        assert!(told.contains("not even 50 would tell mahalanobis from triplet"), "{told}");
+        assert_eq!(rivals(&[], &Again::default()), None);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct Row {
     pub run: String,
     /// Values of the settings that runs can differ in, by axis name. Rows that differ here are never averaged together, and
     /// tables name those that differ within a method. A run may fill in [`super::axis`] even when it sweeps nothing:
-    /// joined runs then become a sweep.
+    /// joined with a sweep of that axis it is one more value of it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub axes: BTreeMap<String, f64>,
     /// Whether training came to its end. Rows that did not are kept, but neither summarised nor judged.

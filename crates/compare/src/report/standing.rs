@@ -2,8 +2,9 @@
 
 use super::{
     definitions::{self, Better},
-    estimate::{Estimate, LEVEL, ROUNDING, Seeds},
+    estimate::{Estimate, LEVEL, ROUNDING, Seeds, fixed},
     groups::Group,
+    items,
 };
 use nearfar_eval::stats::holm;
 
@@ -20,7 +21,7 @@ pub(super) struct Standing {
 pub(super) struct Versus {
     /// By how much the best is ahead, positive whether the score is better high or low.
     pub lead: Estimate,
-    /// P-value after Holm's correction over all pairs of groups; absent with one seed.
+    /// P-value after Holm's correction over all pairs of groups; absent where the lead has none.
     pub p_holm: Option<f64>,
     /// Whether the lead may be chance; without p-value, whether it is rounding.
     pub tie: bool,
@@ -38,7 +39,11 @@ pub(super) fn standing(groups: &[&Group<'_>], metric: &str) -> Option<Standing> 
         |i: usize| Some(sign * values[i].values().sum::<f64>() / values[i].len() as f64).filter(|m| m.is_finite());
     let means = (0..groups.len()).filter_map(|i| Some((i, mean(i)?)));
     let best = means.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(i, _)| i)?;
-    Some(Standing { best, others: against(&values, best, sign) })
+    let over_items = |i: usize, j: usize| {
+        let [a, b] = [groups[i].row(metric)?, groups[j].row(metric)?];
+        items::error(a, b, metric)
+    };
+    Some(Standing { best, others: against(&values, best, sign, over_items) })
 }
 
 /// The best of several scores against each other one; none for the best itself and for scores without a seed. `sign` is 1
@@ -48,12 +53,23 @@ pub(super) fn standing(groups: &[&Group<'_>], metric: &str) -> Option<Standing> 
 /// seeds say little about the spread of one difference, but all scores together say how far seeds spread: a difference
 /// has the standard error of the analysis of variance (score by seed) or its own, whichever is larger, with the degrees
 /// of freedom of the former. With two scores this is the paired t-test.
-pub(super) fn against(values: &[Seeds], best: usize, sign: f64) -> Vec<Option<Versus>> {
+///
+/// Two scores that no seed changes differ by the same whatever the seed, however far others spread: what is left to ask is
+/// what other test items would give, and `over_items` is the standard error of the difference over them, if it is known.
+pub(super) fn against(
+    values: &[Seeds],
+    best: usize,
+    sign: f64,
+    over_items: impl Fn(usize, usize) -> Option<(f64, f64)>,
+) -> Vec<Option<Versus>> {
     let common = common_error(values);
     let difference = |i: usize, j: usize| {
         let own = Estimate::combine(&[(sign, &values[i]), (-sign, &values[j])])?;
+        if fixed(&values[i]) && fixed(&values[j]) {
+            return Some(over_items(i, j).map_or(own, |(error, freedom)| own.over_items(error, freedom)));
+        }
         Some(match common {
-            Some((error, freedom)) if own.interval.is_some() => own.steadied(error, freedom),
+            Some((error, freedom)) if own.seeds > 1 => own.steadied(error, freedom),
             _ => own,
         })
     };
@@ -98,7 +114,8 @@ fn common_error(values: &[Seeds]) -> Option<(f64, f64)> {
 mod tests {
     use super::*;
     use crate::report::{
-        Paradigm, Row,
+        Bootstrap, Paradigm, Row,
+        estimate::Over,
         fixtures::{row, seeds},
         groups::groups,
     };
@@ -169,6 +186,27 @@ mod tests {
         }
         let found = standing_of(&rows, SCORE).unwrap();
         assert_eq!(ties(&found)[1..], [Some(false); 5]);
+    }
+
+    /// Two scores that never vary, among others that do: no seed says anything about their difference.
+    #[test]
+    fn what_no_seed_changes_is_left_to_the_test_items() {
+        let mut rows = seeds("mahalanobis", Paradigm::Metric, SCORE, &[0.534, 0.534]);
+        rows.extend(seeds("pixels", Paradigm::Baseline, SCORE, &[0.5, 0.5]));
+        rows.extend(seeds("simclr", Paradigm::Contrastive, SCORE, &[0.30, 0.32]));
+        let found = standing_of(&rows, SCORE).unwrap();
+        // Baselines come first.
+        let pixels = found.others[0].unwrap();
+        assert!(pixels.lead.constant() && pixels.p_holm.is_none() && !pixels.tie, "{pixels:?}");
+        assert!(found.others[2].unwrap().p_holm.is_some());
+        for row in &mut rows {
+            let middle = row.scores[SCORE];
+            row.bootstrap.insert(SCORE.into(), Bootstrap { queries: [middle - 0.05, middle + 0.05], classes: None });
+        }
+        let pixels = standing_of(&rows, SCORE).unwrap().others[0].unwrap();
+        assert!(pixels.tie && pixels.lead.over == Over::Items, "{pixels:?}");
+        // 0.05 sqrt(2) on both sides.
+        assert!((pixels.lead.interval.unwrap().0 - (0.034 - 0.070_711)).abs() < 1e-4, "{pixels:?}");
     }
 
     #[test]

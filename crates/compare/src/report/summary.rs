@@ -1,6 +1,6 @@
 //! Means over seeds.
 
-use super::{Row, estimate::Estimate, groups::groups};
+use super::{Row, estimate::Estimate, format::within, groups::groups};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -13,9 +13,10 @@ pub struct Summary {
     pub metric: String,
     /// Mean over seeds.
     pub mean: f64,
-    /// Lower end of the Student-t 95 % interval over seeds; absent with one seed.
+    /// Lower end of the Student-t 95 % interval over seeds, cut to the values that there are; absent with one seed, and
+    /// where the seeds all say the same.
     pub ci95_low: Option<f64>,
-    /// Upper end; absent with one seed.
+    /// Upper end, in the same way.
     pub ci95_high: Option<f64>,
     /// Seeds that have this score.
     pub seeds: usize,
@@ -34,6 +35,7 @@ pub(super) fn summarize(rows: &[Row]) -> Vec<Summary> {
         for metric in group.metrics() {
             let values: Vec<f64> = group.values(metric).into_values().collect();
             let Some(Estimate { mean, interval, seeds, .. }) = Estimate::of(&values) else { continue };
+            let interval = interval.map(|(low, high)| within(metric, low, high));
             summaries.push(Summary {
                 method: group.method.to_owned(),
                 metric: metric.to_owned(),
@@ -80,7 +82,7 @@ mod tests {
         assert_eq!((simclr.mean, simclr.ci95_low, simclr.ci95_high, simclr.seeds), (0.5, None, None, 1));
 
         let [seconds] = of(&summaries, "triplet", "train_seconds")[..] else { panic!("{summaries:?}") };
-        assert_eq!((seconds.mean, seconds.ci95_low, seconds.ci95_high), (2.0, Some(2.0), Some(2.0)));
+        assert_eq!((seconds.mean, seconds.ci95_low, seconds.ci95_high), (2.0, None, None));
         let [memory] = of(&summaries, "triplet", "peak_memory_bytes")[..] else { panic!("{summaries:?}") };
         assert_eq!((memory.mean, memory.seeds), (1024.0, 1));
         assert!(of(&summaries, "simclr", "peak_memory_bytes").is_empty());

@@ -8,10 +8,14 @@ use super::{
 };
 use std::collections::BTreeSet;
 
-/// Explains the mark of the best scores.
-pub(super) const LEGEND: &str = "* best of its column, and those that t-tests over the seeds (95 %, Holm's \
-                                 correction over all pairs) cannot tell from it. ± is half the 95 % interval over \
-                                 seeds; with one seed there is none, and any difference may be chance.";
+/// Explains the marks of the scores.
+pub(super) const LEGEND: &str = "* best of its column; ~ not told from it by t-tests over the seeds (95 %, Holm's \
+                                 correction over all pairs). Fewer than three seeds mark nothing. ± is half the 95 % \
+                                 interval over seeds; there is none with one seed, where any difference may be chance, \
+                                 and none where no seed changes the score.";
+
+/// Fewest seeds of the best score of a column that is marked.
+const FEWEST_SEEDS: usize = 3;
 
 /// Scores shown, in the order of the columns, each with its rank when there is room for few. `*` stands for a data set
 /// other than this one.
@@ -56,10 +60,32 @@ pub(super) struct Line {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Cell {
     pub mean: f64,
-    /// Half the width of the interval, with two seeds or more.
+    /// Half the width of the interval, with two seeds or more that do not all say the same.
     pub half: Option<f64>,
-    /// Whether it is the best of its column or cannot be told from it.
-    pub best: bool,
+    /// How it stands in its column.
+    pub mark: Mark,
+}
+
+/// How a score stands in its column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// Behind, or of a column that is not ranked or has too few seeds.
+    None,
+    /// It cannot be told from the best.
+    Tie,
+    /// It has the best mean.
+    Best,
+}
+
+impl Mark {
+    /// The character behind the score.
+    pub(super) fn sign(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Tie => "~",
+            Self::Best => "*",
+        }
+    }
 }
 
 /// A table for each run that has finished rows.
@@ -119,14 +145,15 @@ fn column(groups: &[&Group<'_>], metric: &str) -> Vec<Option<Cell>> {
     let values: Vec<_> = groups.iter().map(|group| group.values(metric)).collect();
     let estimates: Vec<_> =
         values.iter().map(|seeds| Estimate::of(&seeds.values().copied().collect::<Vec<_>>())).collect();
-    let standing = standing(groups, metric);
-    let marked = |i: usize| {
-        let tie = |i: usize| standing.as_ref().and_then(|standing| standing.others[i]).is_some_and(|other| other.tie);
-        standing.as_ref().is_some_and(|standing| standing.best == i) || tie(i)
+    let standing = standing(groups, metric).filter(|standing| values[standing.best].len() >= FEWEST_SEEDS);
+    let mark = |i: usize| match &standing {
+        Some(standing) if standing.best == i => Mark::Best,
+        Some(standing) if standing.others[i].is_some_and(|other| other.tie) => Mark::Tie,
+        _ => Mark::None,
     };
     let cell = |(i, estimate): (usize, &Option<Estimate>)| {
         let Estimate { mean, interval, .. } = (*estimate)?;
-        Some(Cell { mean, half: interval.map(|(low, high)| (high - low) / 2.0), best: marked(i) })
+        Some(Cell { mean, half: interval.map(|(low, high)| (high - low) / 2.0), mark: mark(i) })
     };
     estimates.iter().enumerate().map(cell).collect()
 }
@@ -138,10 +165,10 @@ mod tests {
 
     const SCORE: &str = "retrieval.seen.map_at_r";
 
-    fn marks(rows: Vec<crate::report::Row>) -> Vec<bool> {
+    fn marks(rows: Vec<crate::report::Row>) -> Vec<Mark> {
         let report = Report { rows, ..Report::default() };
         let tables = tables(&report);
-        tables[0].lines.iter().map(|line| line.cells[0].is_some_and(|cell| cell.best)).collect()
+        tables[0].lines.iter().map(|line| line.cells[0].map_or(Mark::None, |cell| cell.mark)).collect()
     }
 
     #[test]
@@ -152,9 +179,11 @@ mod tests {
         assert_eq!(tables[0].columns, ["retrieval.seen.map_at_r", "transfer.unseen.linear_probe", "train_seconds"]);
         let labels: Vec<_> = tables[0].lines.iter().map(|line| line.label.as_str()).collect();
         assert_eq!(labels, ["pixels", "triplet", "siamese", "simclr", "moco"]);
-        let best: Vec<_> = tables[0].lines.iter().map(|line| line.cells[0].unwrap().best).collect();
-        assert_eq!(best, [false, true, false, false, false]);
-        assert!(tables[0].lines.iter().all(|line| !line.cells[2].unwrap().best), "costs are not ranked");
+        let marks: Vec<_> = tables[0].lines.iter().map(|line| line.cells[0].unwrap().mark).collect();
+        assert_eq!(marks, [Mark::None, Mark::Best, Mark::None, Mark::None, Mark::None]);
+        let costs = tables[0].lines.iter().map(|line| line.cells[2].unwrap());
+        assert!(costs.clone().all(|cost| cost.mark == Mark::None), "costs are not ranked");
+        assert!(costs.clone().all(|cost| cost.half.is_none()), "the same in every seed");
         // Deviation 0.01 over three seeds: 4.302653 * 0.01 / sqrt(3).
         assert!((tables[0].lines[1].cells[0].unwrap().half.unwrap() - 0.024_841).abs() < 1e-6);
     }
@@ -189,18 +218,17 @@ mod tests {
         let mut rows = seeds("a", Paradigm::Metric, SCORE, &[0.50, 0.60, 0.55]);
         rows.extend(seeds("b", Paradigm::Metric, SCORE, &[0.51, 0.58, 0.54]));
         rows.extend(seeds("c", Paradigm::Metric, SCORE, &[0.10, 0.20, 0.15]));
-        assert_eq!(marks(rows), [true, true, false]);
-        let mut rows = seeds("a", Paradigm::Metric, SCORE, &[0.5]);
-        rows.extend(seeds("b", Paradigm::Metric, SCORE, &[0.6]));
-        rows.extend(seeds("c", Paradigm::Metric, SCORE, &[0.6]));
-        assert_eq!(marks(rows), [false, true, true]);
+        assert_eq!(marks(rows.clone()), [Mark::Best, Mark::Tie, Mark::None]);
+        // Two seeds say too little to mark anything.
+        rows.retain(|row| row.seed < 3);
+        assert_eq!(marks(rows), [Mark::None; 3]);
     }
 
     #[test]
     fn lower_is_better_for_errors() {
         let score = "verification.seen.eer";
-        let mut rows = seeds("a", Paradigm::Metric, score, &[0.1]);
-        rows.extend(seeds("b", Paradigm::Metric, score, &[0.2]));
-        assert_eq!(marks(rows), [true, false]);
+        let mut rows = seeds("a", Paradigm::Metric, score, &[0.1, 0.11, 0.1]);
+        rows.extend(seeds("b", Paradigm::Metric, score, &[0.2, 0.2, 0.21]));
+        assert_eq!(marks(rows), [Mark::Best, Mark::None]);
     }
 }

@@ -23,6 +23,7 @@ pub use crossover::Crossover;
 
 use super::{
     Row, Status,
+    again::Again,
     axis::{LABELS, NOISE},
     estimate::Estimate,
     format::{interval, signed},
@@ -77,7 +78,7 @@ pub struct Verdict {
     /// Size of the effect in units of the score, positive in favour of the claim. A claim of several parts shows the
     /// part that decides. Absent when the runs do not measure it.
     pub effect: Option<f64>,
-    /// Lower end of its 95 % interval; absent with fewer than two seeds.
+    /// Lower end of its 95 % interval; absent with fewer than two seeds, and where the effect is the same in each.
     pub ci95_low: Option<f64>,
     /// Upper end.
     pub ci95_high: Option<f64>,
@@ -126,13 +127,19 @@ pub struct Part {
     pub p_holm: Option<f64>,
 }
 
-/// The four verdicts of every run in the rows and those on what it swept, from the rows that came to their end.
-pub(super) fn verdicts(rows: &[Row]) -> Vec<Verdict> {
+/// The four verdicts of every run in the rows and those on what it swept, from the rows that came to their end. `again`
+/// says how to make a run again, for what would decide.
+pub(super) fn verdicts(rows: &[Row], again: impl Fn(&str) -> Again) -> Vec<Verdict> {
     let of_run = |run: &str| {
+        let again = &again(run);
         let rows: Vec<&Row> = rows.iter().filter(|row| row.run == run && row.status == Status::Ok).collect();
-        let mut verdicts =
-            vec![goal::goal(&rows), sweep::supervision(&rows), sweep::training(&rows), algorithms::algorithms(&rows)];
-        let swept = [sweep::noise(&rows), settings::queue(&rows), settings::temperature(&rows)];
+        let mut verdicts = vec![
+            goal::goal(&rows, again),
+            sweep::supervision(&rows, again),
+            sweep::training(&rows, again),
+            algorithms::algorithms(&rows, again),
+        ];
+        let swept = [sweep::noise(&rows, again), settings::queue(&rows, again), settings::temperature(&rows, again)];
         verdicts.extend(swept.into_iter().flatten());
         holm::correct(&mut verdicts);
         verdicts.iter_mut().for_each(|verdict| run.clone_into(&mut verdict.run));
@@ -257,19 +264,19 @@ mod tests {
         let mut other = rows.clone();
         other.iter_mut().for_each(|row| row.run = "other".into());
         rows.extend(other);
-        let found = verdicts(&rows);
+        let found = verdicts(&rows, |_| Again::default());
         let topics: Vec<_> = found.iter().map(|verdict| (verdict.run.as_str(), verdict.topic())).collect();
         let four = ["goal", "supervision", "training", "algorithms"];
         let expected: Vec<_> = ["", "other"].into_iter().flat_map(|run| four.map(|topic| (run, topic))).collect();
         assert_eq!(topics, expected);
-        assert_eq!(verdicts(&[]).len(), 4);
+        assert_eq!(verdicts(&[], |_| Again::default()).len(), 4);
     }
 
     #[test]
     fn stopped_rows_are_not_judged() {
         let mut rows = head_to_head().rows;
         rows.iter_mut().filter(|row| row.paradigm == Paradigm::Metric).for_each(|row| row.status = Status::Stopped);
-        let goal = &verdicts(&rows)[0];
+        let goal = &verdicts(&rows, |_| Again::default())[0];
         assert_eq!((goal.verdict, goal.effect), (Ruling::Undecided, None));
     }
 

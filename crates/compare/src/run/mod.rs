@@ -36,7 +36,7 @@ mod vectors;
 mod views;
 
 pub use axis::AXES;
-pub use config::PRESETS;
+pub use config::{Config, PRESETS};
 pub use embed::embed;
 pub use hybrid::Hybrid;
 pub use method::MethodName;

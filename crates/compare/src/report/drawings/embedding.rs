@@ -32,11 +32,13 @@ pub(super) fn similarities(pictures: &Figures) -> Figure {
                  {two:.2}.",
                 found.measure
             );
+            let title = format!("{title}: {}", found.measure);
             panels.push(Panel { svg: histogram(found).render(&label), title });
         }
     }
-    let caption = "How similar two test items are: pairs of one class (filled) and of two classes (outlined), each as \
-                   shares of its pairs. The less both overlap, the better a threshold tells same from different.";
+    let caption = "How similar two test items are, by the measure over each drawing: by cosine similarity more is more \
+                   alike, by a distance, as of learners of a metric, less is. Pairs of one class (filled) and of two \
+                   classes (outlined), each as shares of its pairs. The less both overlap, the better a threshold tells same from different.";
     Figure { id: "similarities", title: "Similarity of pairs", caption: caption.to_owned(), wide: false, panels, table }
 }
 
@@ -129,7 +131,10 @@ mod tests {
 
         pictures.sets.push(FigureSet { unseen: true, ..pictures.sets[0].clone() });
         let found = similarities(&pictures);
-        assert_eq!((found.panels.len(), found.panels[2].title.as_str()), (4, "triplet, unseen classes"));
+        assert_eq!(
+            (found.panels.len(), found.panels[2].title.as_str()),
+            (4, "triplet, unseen classes: cosine similarity")
+        );
         assert_eq!(spectra(&pictures).panels.len(), 2);
     }
 

@@ -8,7 +8,7 @@ use crate::report::{
 };
 
 const SIDE: f64 = 240.0;
-/// Colours of classes; more classes take them again with another shape.
+/// Colours of classes; more classes take them again with other shapes.
 const COLORS: usize = 10;
 /// Most marks in all maps of a page: about 2 MB. A page over many runs shows every second item, or fewer.
 const MARKS: usize = 24_000;
@@ -104,12 +104,17 @@ fn key(set: &FigureSet) -> Option<Panel> {
     let mut svg = Svg::new(SIDE, SIDE);
     for (at, class) in shown.iter().enumerate() {
         let (x, y) = (14.0 + SIDE / 2.0 * (at / rows.max(1)) as f64, 18.0 + 18.0 * (at % rows.max(1)) as f64);
-        svg.mark(&format!("c{}", class % COLORS), class / COLORS, (x, y), 4.0, &[]);
+        svg.mark(&format!("c{}", class % COLORS), shape(*class), (x, y), 4.0, &[]);
         svg.text("", (x + 12.0, y + 4.0), Anchor::Start, set.class(*class));
     }
     let names: Vec<&str> = shown.iter().map(|class| set.class(*class)).collect();
     let label = format!("The classes of the maps: {}.", names.join(", "));
     Some(Panel { svg: svg.render(&label), title: titled("classes", &set.run) })
+}
+
+/// Number of a class's shape: neighbours have others, and so have the classes of one colour.
+fn shape(class: usize) -> usize {
+    class + class / COLORS
 }
 
 /// Share of the points whose nearest other point is of their class.
@@ -139,7 +144,7 @@ fn map(number: usize, set: &FigureSet, points: &[[f32; 2]], step: usize) -> Svg 
         let class = format!("c{}", shown.class % COLORS);
         let item = format!("{number}-{}", shown.item);
         let attributes = [("data-item", item.as_str()), ("data-name", set.class(shown.class))];
-        svg.mark(&class, shown.class / COLORS, place, 2.6, &attributes);
+        svg.mark(&class, shape(shown.class), place, 2.6, &attributes);
     }
     svg
 }
@@ -148,6 +153,7 @@ fn map(number: usize, set: &FigureSet, points: &[[f32; 2]], step: usize) -> Svg 
 mod tests {
     use super::*;
     use crate::report::fixtures::figures;
+    use std::collections::BTreeSet;
 
     #[test]
     fn a_panel_for_each_method() {
@@ -163,6 +169,16 @@ mod tests {
         }
         assert_eq!(maps[0].table[1], ["triplet", "67 %"]);
         assert_eq!(maps[1].table[1], ["triplet", "60 %", "25 %", "67 %"]);
+    }
+
+    #[test]
+    fn classes_differ_in_colour_and_shape() {
+        let marks: BTreeSet<(usize, usize)> = (0..2 * COLORS).map(|class| (class % COLORS, shape(class) % 4)).collect();
+        assert_eq!(marks.len(), 2 * COLORS);
+        assert!((1..2 * COLORS).all(|class| shape(class) % 4 != shape(class - 1) % 4));
+        // The disc of the first class, the square of the second.
+        let svg = &maps(&figures())[0].panels[1].svg;
+        assert!(svg.contains("<circle class=\"c0\"") && svg.contains("<path class=\"c1\""), "{svg}");
     }
 
     #[test]

@@ -33,6 +33,7 @@ fn the_first_screen_answers() {
         "use <b>simclr</b> <span class=\"chip\">contrastive</span>",
         "<b class=\"ruling supported\">sure:</b> it is ahead of every other method.",
         "0.700 ±0.025",
+        "pixels <small class=\"quiet\">baseline</small></th><td>0.300 ±0.025",
         "This rests on ",
         "<a href=\"#remarks\">1 remark</a>",
     ] {
@@ -96,7 +97,9 @@ fn the_parts_of_the_page() {
     assert_eq!(page.matches("<svg").count(), 5);
     assert_eq!(page.matches("class=\"interval\"").count(), 10);
     assert_eq!(page.matches("<figure>").count(), page.matches("<figcaption>").count());
-    // The answer comes first.
+    assert!(!page.contains("id=\"answers\""), "one run has one answer");
+    // Where things are stands above them, and the answer comes first.
+    assert!(page.find("<nav").unwrap() < page.find("use <b>triplet</b>").unwrap());
     let at = |part: &str| page.find(part).unwrap_or_else(|| panic!("no {part}"));
     assert!(at("use <b>triplet</b>") < at("id=\"scores\"") && at("id=\"scores\"") < at("id=\"verdicts\""));
 }
@@ -164,5 +167,10 @@ fn a_tuned_run_shows_its_search() {
     let (joined, _) = crate::report::join(parts).unwrap();
     let page = render(&joined, &Figures::default()).unwrap();
     let search = &page[page.find("id=\"search\"").unwrap()..];
+    // Both answers stand together at the top.
+    let top = &page[..page.find("id=\"scores\"").unwrap()];
+    assert!(top.contains("<h2 id=\"answers\">All runs at a glance</h2>"), "{top}");
+    assert_eq!(top.matches("<td class=\"name\">triplet</td>").count(), 2, "{top}");
+    assert!(top.contains("Retrieval: of 2 runs the best is metric 2; 2 of these for sure."), "{top}");
     assert!(search.contains("<h3>dogs&#x2f;conv4</h3>") && !search.contains("<h3>cats"), "{search}");
 }

@@ -23,8 +23,8 @@ fn the_head_to_head() {
             "",
             "| method | family | retrieval.seen.map_at_r | transfer.seen.knn | train_seconds |",
             "| --- | --- | ---: | ---: | ---: |",
-            "| triplet | metric | - | **0.820 ±0.050** \\* | 2.0 s ±0.0 s |",
-            "| simclr | contrastive | **0.500** \\* | - | 2.0 s |",
+            "| triplet | metric | - | **0.820 ±0.050** \\* | 2.0 s |",
+            "| simclr | contrastive | 0.500 | - | 2.0 s |",
         ]
     );
 }
@@ -36,8 +36,8 @@ fn all_scores() {
         "## All scores\n\n\
          | method | score | mean | 95 % interval | seeds |\n\
          | --- | --- | ---: | ---: | ---: |\n\
-         | triplet | images_per_second | 300/s | 300/s to 300/s | 3 |\n\
-         | triplet | train_seconds | 2.0 s | 2.0 s to 2.0 s | 3 |\n\
+         | triplet | images_per_second | 300/s | - | 3 |\n\
+         | triplet | train_seconds | 2.0 s | - | 3 |\n\
          | triplet | transfer.seen.knn | 0.820 | 0.770 to 0.870 | 3 |\n\
          | simclr | images_per_second | 300/s | - | 1 |\n\
          | simclr | retrieval.seen.map_at_r | 0.500 | - | 1 |\n\
@@ -65,8 +65,10 @@ fn the_whole_page() {
         ]
     );
     assert!(!page.contains("<script"));
-    assert!(page.contains("- **goal: supported**, +0.200 [+0.200, +0.200]."), "{page}");
-    assert!(page.contains("| retrieval.seen.map_at_r | triplet | siamese | +0.100 | [+0.100, +0.100] | < 0.001 |"));
+    assert!(page.contains("- **goal: supported**, +0.200 [+0.164, +0.236]."), "{page}");
+    let line =
+        "| retrieval.seen.map_at_r | triplet | siamese | +0.100 | [+0.090, +0.110] | < 0.001 | best is ahead | - |";
+    assert!(page.contains(line), "{page}");
     assert!(page.contains("Average ranks, retrieval.seen.map_at_r over 3 seeds: triplet 1.00, siamese 2.00,"));
     assert!(page.contains("- Another number of labels: not measured"));
     assert!(page.contains("- Classes: 10 (7 seen, 3 unseen); unseen: cat, &lt;script&gt;dog, ship"));

@@ -58,7 +58,8 @@ mod tests {
     #[test]
     fn several_tests_need_more_than_one() {
         let verdict = |p: f64| {
-            let mut verdict = Verdict::new(Difference::Training, "c", Estimate::of(&[0.5, 0.5]).as_ref(), "e".into());
+            let mut verdict =
+                Verdict::new(Difference::Training, "c", Estimate::of(&[0.492_187_5, 0.507_812_5]).as_ref(), "e".into());
             verdict.p_value = Some(p);
             verdict
         };

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::report::{
     Paradigm, Row,
+    again::Again,
     axis::{QUEUE, TEMPERATURE},
     estimate::{Estimate, Seeds, mean},
     format::number,
@@ -31,7 +32,7 @@ struct Span<'a> {
 
 /// The verdict on the queue, if it was swept: does the best contrastive method score higher with the longest queue than
 /// with the shortest?
-pub(super) fn queue(rows: &[&Row]) -> Option<Verdict> {
+pub(super) fn queue(rows: &[&Row], again: &Again) -> Option<Verdict> {
     let points = points(rows, QUEUE, Paradigm::Contrastive);
     let (score, found) = COMMON.iter().map(|score| (*score, best(&points, score))).find(|(_, all)| all.len() >= 2)?;
     let [short, .., long] = found.as_slice() else { return None };
@@ -41,7 +42,8 @@ pub(super) fn queue(rows: &[&Row]) -> Option<Verdict> {
     };
     let lead = format!("{score}: {}; {}.", at(short), at(long));
     let sentence = format!("The longest queue gains {}.", weight(&gain));
-    let evidence = sentences(&[lead, sentence, advice(&gain, "compare sweep --axis queue")]);
+    let command = |seeds: usize| again.sweep(QUEUE, &[("--seeds", seeds.to_string().as_str())]);
+    let evidence = sentences(&[lead, sentence, advice(&gain, again.test, command)]);
     Some(Verdict::new(Difference::Training, NEGATIVES, Some(&gain), evidence).along(QUEUE))
 }
 
@@ -49,8 +51,7 @@ pub(super) fn queue(rows: &[&Row]) -> Option<Verdict> {
 /// that have one? What is at stake is the score at the best temperature less that at the worst, by their means over the
 /// seeds. Noise alone puts something at stake too, so that the level of the test is divided by the pairs of temperatures
 /// that the two were chosen from.
-pub(super) fn temperature(rows: &[&Row]) -> Option<Verdict> {
-    let command = "compare sweep --axis temperature";
+pub(super) fn temperature(rows: &[&Row], again: &Again) -> Option<Verdict> {
     let families = [Paradigm::Contrastive, Paradigm::Metric].map(|family| points(rows, TEMPERATURE, family));
     if families.iter().all(|points| points.len() < 2) {
         return None;
@@ -62,9 +63,10 @@ pub(super) fn temperature(rows: &[&Row]) -> Option<Verdict> {
         Some((*score, ours, theirs, change))
     };
     let Some((score, ours, theirs, change)) = COMMON.iter().find_map(spans) else {
+        let command = again.sweep(TEMPERATURE, &[("--methods", "supcon,ntxent,simclr,moco"), ("--seeds", "5")]);
         let evidence = format!(
-            "Not measured: needs a method with a temperature in both families, at two temperatures at least; `{command} \
-             --methods supcon,ntxent,simclr,moco --seeds 5` decides."
+            "Not measured: needs a method with a temperature in both families, at two temperatures at least; `{command}` \
+             decides."
         );
         return Some(Verdict::new(Difference::Training, SHARPNESS, None, evidence).along(TEMPERATURE));
     };
@@ -79,7 +81,8 @@ pub(super) fn temperature(rows: &[&Row]) -> Option<Verdict> {
         side(&theirs),
         weight(&change)
     );
-    let evidence = sentences(&[lead, advice(&change, command)]);
+    let command = |seeds: usize| again.sweep(TEMPERATURE, &[("--seeds", seeds.to_string().as_str())]);
+    let evidence = sentences(&[lead, advice(&change, again.test, command)]);
     Some(Verdict::new(Difference::Training, SHARPNESS, Some(&change), evidence).along(TEMPERATURE))
 }
 
@@ -160,21 +163,21 @@ mod tests {
         points.iter().flat_map(one).collect()
     }
 
-    fn judge(rows: &[Row], judge: fn(&[&Row]) -> Option<Verdict>) -> Option<Verdict> {
-        judge(&rows.iter().collect::<Vec<_>>())
+    fn judge(rows: &[Row], judge: fn(&[&Row], &Again) -> Option<Verdict>) -> Option<Verdict> {
+        judge(&rows.iter().collect::<Vec<_>>(), &Again::default())
     }
 
     #[test]
     fn a_queue_that_helps() {
-        let points = [(256.0, [0.5, 0.6, 0.7]), (1024.0, [0.1, 0.1, 0.1]), (4096.0, [0.6, 0.7, 0.8])];
+        let points = [(256.0, [0.5, 0.6, 0.7]), (1024.0, [0.1, 0.1, 0.1]), (4096.0, [0.6, 0.7, 0.83])];
         let mut rows = along_axis(QUEUE, "moco", Paradigm::Contrastive, &points);
         // What has no queue says nothing about it.
         rows.extend(seeds("simclr", Paradigm::Contrastive, PROBE, &[0.9, 0.9, 0.9]));
         let verdict = judge(&rows, queue).unwrap();
         assert_eq!((verdict.verdict, verdict.topic()), (Ruling::Supported, "queue"));
-        assert!((verdict.effect.unwrap() - 0.1).abs() < 1e-9);
-        let evidence = "transfer.seen.linear_probe: queue 256 (moco) 0.600; queue 4096 (moco) 0.700. The longest queue gains \
-                        +0.100 [+0.100, +0.100] over 3 shared seeds.";
+        assert!((verdict.effect.unwrap() - 0.11).abs() < 1e-9);
+        let evidence = "transfer.seen.linear_probe: queue 256 (moco) 0.600; queue 4096 (moco) 0.710. The longest queue gains \
+                        +0.110 [+0.067, +0.153] over 3 shared seeds.";
         assert_eq!(verdict.evidence, evidence);
         rows.retain(|row| row.axes.get(QUEUE).is_none_or(|value| *value == 256.0));
         assert_eq!(judge(&rows, queue), None);
@@ -215,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_temperature_that_matters_to_one_family() {
-        let simclr = [(0.1, [0.8, 0.7, 0.9]), (0.5, [0.6, 0.5, 0.7]), (1.0, [0.5, 0.4, 0.6])];
+        let simclr = [(0.1, [0.8, 0.7, 0.9]), (0.5, [0.6, 0.5, 0.7]), (1.0, [0.5, 0.4, 0.57])];
         let supcon = [(0.1, [0.8, 0.8, 0.8]), (0.5, [0.75, 0.75, 0.75]), (1.0, [0.8, 0.8, 0.8])];
         let mut rows = along_axis(TEMPERATURE, "simclr", Paradigm::Contrastive, &simclr);
         let alone = judge(&rows, temperature).unwrap();
@@ -224,9 +227,9 @@ mod tests {
         rows.extend(along_axis(TEMPERATURE, "supcon", Paradigm::Metric, &supcon));
         let verdict = judge(&rows, temperature).unwrap();
         assert_eq!(verdict.verdict, Ruling::Supported, "{verdict:?}");
-        assert!((verdict.effect.unwrap() - 0.25).abs() < 1e-9);
+        assert!((verdict.effect.unwrap() - 0.26).abs() < 1e-9);
         assert!(
-            verdict.evidence.contains("lie for contrastive methods (simclr) 0.300, for metric methods (supcon) 0.050,"),
+            verdict.evidence.contains("lie for contrastive methods (simclr) 0.310, for metric methods (supcon) 0.050,"),
             "{}",
             verdict.evidence
         );

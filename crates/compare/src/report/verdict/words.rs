@@ -3,8 +3,8 @@
 use super::{Ruling, family::Best};
 use crate::report::{
     Paradigm,
-    estimate::{Estimate, MOST_SEEDS},
-    format::{interval, number, signed},
+    estimate::{Estimate, MARGIN, MOST_SEEDS, Over, ROUNDING},
+    format::{interval, number, plain, signed},
 };
 
 /// `a - b` in words: the families, their methods, means, the difference and what it rests on.
@@ -24,34 +24,63 @@ pub(super) fn describe(
 pub(super) fn weight(estimate: &Estimate) -> String {
     let effect = signed(estimate.mean);
     match (estimate.interval, estimate.paired) {
+        (Some((low, high)), _) if estimate.over == Over::Items => {
+            format!("{effect} {} over the test items, as no seed changes either score", interval(low, high))
+        }
         (Some((low, high)), true) => format!("{effect} {} over {} shared seeds", interval(low, high), estimate.seeds),
         (Some((low, high)), false) => {
             format!("{effect} {} over {} seeds that are not shared", interval(low, high), estimate.seeds)
         }
+        (None, _) if estimate.constant() => format!("{effect} in each of {} seeds", estimate.seeds),
         (None, _) => format!("{effect} on one seed"),
     }
 }
 
-/// What an undecided estimate lacks; empty for one that decides. `command` is the run that measured it.
-pub(super) fn advice(estimate: &Estimate, command: &str) -> String {
+/// What an undecided estimate lacks; empty for one that decides. `command` measures it again with so many seeds, and `test`
+/// is the number of test items, if it is known.
+pub(super) fn advice(estimate: &Estimate, test: usize, command: impl Fn(usize) -> String) -> String {
     if estimate.ruling() != Ruling::Undecided {
         return String::new();
     }
-    if estimate.interval.is_none() {
+    let Some((low, high)) = estimate.interval else {
+        return match estimate.seeds {
+            0 | 1 => format!("One seed gives no interval: `{}` does.", command(3)),
+            seeds => constant(estimate, test, &command(seeds + 3)),
+        };
+    };
+    let margin = plain(MARGIN);
+    if low >= -MARGIN && high <= MARGIN {
         return format!(
-            "One seed gives no interval: `{command} --seeds 3`, with the other options as they were, decides."
+            "The interval holds 0 and lies within ±{margin}, which counts as equal here: treat the two as equal."
         );
     }
     match estimate.seeds_to_decide() {
         Some(seeds) => format!(
             "A tie: the interval holds 0. If the difference is what it seems, {seeds} seeds decide with a chance of \
-             80 %: `{command} --seeds {seeds}`."
+             80 %: `{}`.",
+            command(seeds)
         ),
+        None if estimate.over == Over::Items => {
+            "A tie: the interval holds 0. More seeds change nothing; more test items may.".to_owned()
+        }
         None => format!(
-            "A tie: the interval holds 0, and a difference this small would take more than {MOST_SEEDS} seeds. \
-             Treat the two as equal."
+            "Not enough data: the interval holds 0, so that neither is known to be better, and reaches beyond \
+             ±{margin}, so that they are not known to be equal. A difference this small would take more than \
+             {MOST_SEEDS} seeds to find."
         ),
     }
+}
+
+/// What can be said of a difference that is the same in every seed.
+fn constant(estimate: &Estimate, test: usize, command: &str) -> String {
+    if estimate.mean.abs() <= ROUNDING {
+        return "No seed tells the two apart.".to_owned();
+    }
+    let items = if test == 0 { "the test items".to_owned() } else { format!("the {test} test items") };
+    format!(
+        "It does not vary with the seed, so that the seeds do not say how sure it is: on other items than {items} it may be \
+         another. Where seeds do matter, more of them show it: `{command}`."
+    )
 }
 
 /// Sentences with one space between them.
@@ -65,16 +94,38 @@ mod tests {
 
     #[test]
     fn advice_names_the_run() {
+        let command = |seeds: usize| format!("compare run --dataset wine --seeds {seeds}");
+        let advice = |estimate: &Estimate| advice(estimate, 36, command);
         let one = Estimate::of(&[0.1]).unwrap();
-        assert!(advice(&one, "compare run").contains("`compare run --seeds 3`"));
+        assert!(advice(&one).contains("`compare run --dataset wine --seeds 3`"));
         let noisy = Estimate::of(&[0.1, 0.2, 0.3]).unwrap();
         assert_eq!(
-            advice(&noisy, "compare run"),
+            advice(&noisy),
             "A tie: the interval holds 0. If the difference is what it seems, 5 seeds decide with a chance of 80 %: \
-             `compare run --seeds 5`."
+             `compare run --dataset wine --seeds 5`."
         );
-        let equal = Estimate::of(&[0.1, -0.1]).unwrap();
-        assert!(advice(&equal, "compare run").contains("Treat the two as equal"));
-        assert_eq!(advice(&Estimate::of(&[0.1, 0.11, 0.12]).unwrap(), "compare run"), "");
+        assert_eq!(advice(&Estimate::of(&[0.1, 0.11, 0.12]).unwrap()), "");
+    }
+
+    /// That no difference was found is not that there is none.
+    #[test]
+    fn equal_is_only_what_lies_within_the_margin() {
+        let advice = |values: &[f64]| advice(&Estimate::of(values).unwrap(), 36, |seeds| seeds.to_string());
+        let wide = advice(&[0.3, -0.3]);
+        assert!(wide.starts_with("Not enough data:") && wide.contains("reaches beyond ±0.020"), "{wide}");
+        let narrow = advice(&[0.001, -0.001, 0.0005]);
+        assert!(narrow.contains("lies within ±0.020") && narrow.ends_with("treat the two as equal."), "{narrow}");
+    }
+
+    #[test]
+    fn what_no_seed_changes_is_not_sure() {
+        let same = Estimate::of(&[-0.014, -0.014]).unwrap();
+        assert_eq!(weight(&same), "-0.014 in each of 2 seeds");
+        let told = advice(&same, 36, |seeds| format!("again {seeds}"));
+        assert!(told.contains("on other items than the 36 test items") && told.contains("`again 5`"), "{told}");
+        assert_eq!(advice(&Estimate::of(&[0.0, 0.0]).unwrap(), 36, |_| String::new()), "No seed tells the two apart.");
+        let items = same.over_items(0.02, 31.0);
+        assert!(weight(&items).ends_with("over the test items, as no seed changes either score"), "{}", weight(&items));
+        assert!(advice(&items, 36, |_| String::new()).contains("More seeds change nothing"));
     }
 }
