@@ -40,6 +40,9 @@ pub struct Ranked {
     pub rank: f64,
 }
 
+/// The score of every method in one seed or on one data set.
+type Block = BTreeMap<String, f64>;
+
 /// Average ranks on the same scores: over the seeds of each run, and over the data sets where there are several. Runs on one
 /// data set are one block, the mean of their means: they say nothing of other data. Methods that were swept stand at their
 /// usual setting.
@@ -47,7 +50,7 @@ pub(super) fn rankings(report: &Report) -> Vec<Ranking> {
     let groups = groups(&report.rows);
     let tables = tables(report);
     let mut found = Vec::new();
-    let mut means: BTreeMap<&str, BTreeMap<String, Vec<BTreeMap<String, f64>>>> = BTreeMap::new();
+    let mut means: BTreeMap<&str, BTreeMap<String, Vec<Block>>> = BTreeMap::new();
     for table in &tables {
         let own = usual(&groups, table.run);
         for score in scores(table) {
@@ -62,7 +65,7 @@ pub(super) fn rankings(report: &Report) -> Vec<Ranking> {
             let blocks = shared
                 .iter()
                 .map(|seed| values.iter().map(|(name, seeds)| (name.clone(), seeds[seed])).collect())
-                .collect::<Vec<BTreeMap<String, f64>>>();
+                .collect::<Vec<Block>>();
             found.extend(ranking(table.run, score, "seeds", &blocks));
             let mean = |seeds: &BTreeMap<u64, f64>| seeds.values().sum::<f64>() / seeds.len() as f64;
             means
@@ -74,7 +77,7 @@ pub(super) fn rankings(report: &Report) -> Vec<Ranking> {
         }
     }
     for (score, sets) in &means {
-        let blocks: Vec<BTreeMap<String, f64>> = sets.values().map(|runs| block(runs)).collect();
+        let blocks: Vec<Block> = sets.values().map(|runs| block(runs)).collect();
         if blocks.len() > 1 {
             found.extend(ranking("", score, "data sets", &blocks));
         }
@@ -83,7 +86,7 @@ pub(super) fn rankings(report: &Report) -> Vec<Ranking> {
 }
 
 /// The means over the runs on one data set, of the methods that all of them have.
-fn block(runs: &[BTreeMap<String, f64>]) -> BTreeMap<String, f64> {
+fn block(runs: &[Block]) -> Block {
     let Some((first, others)) = runs.split_first() else { return BTreeMap::new() };
     let mean = |(name, value): (&String, &f64)| {
         let sum = others.iter().try_fold(*value, |sum, run| Some(sum + run.get(name)?))?;
@@ -93,7 +96,7 @@ fn block(runs: &[BTreeMap<String, f64>]) -> BTreeMap<String, f64> {
 }
 
 /// The ranking of the methods that occur in every block; `None` with fewer than two blocks or three methods.
-fn ranking(run: &str, score: &str, over: &str, blocks: &[BTreeMap<String, f64>]) -> Option<Ranking> {
+fn ranking(run: &str, score: &str, over: &str, blocks: &[Block]) -> Option<Ranking> {
     let everywhere = |name: &&String| blocks.iter().all(|block| block.contains_key(*name));
     let names: Vec<&String> = blocks.first()?.keys().filter(everywhere).collect();
     if names.len() < 3 {
