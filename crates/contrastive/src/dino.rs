@@ -13,7 +13,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
     momentum::{cosine_momentum, momentum_copy, update},
-    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
+    train::{BatchError, Embedded, Method, Needs, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -122,16 +122,6 @@ impl Method for Dino {
         let teacher = momentum_copy(&student);
         let center = Constant::new(Tensor::zeros([1, self.prototypes], device));
         (student, DinoMemory { teacher, center })
-    }
-
-    fn objective(
-        &self,
-        student: &Prototyped,
-        memory: &mut DinoMemory,
-        batch: &Batch,
-        at: Progress,
-    ) -> Result<Objective, BatchError> {
-        self.whole(student, memory, batch, at)
     }
 
     fn staged(&self) -> Option<&dyn Staged<Prototyped, DinoMemory>> {

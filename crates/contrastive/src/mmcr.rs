@@ -10,7 +10,7 @@ use nearfar_core::{
     head::HeadConfig,
     momentum::{cosine_momentum, momentum_copy, update},
     similarity::normalize_rows,
-    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
+    train::{BatchError, Embedded, Method, Needs, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -73,16 +73,6 @@ impl Method for Mmcr {
         let model = Projected::new(encoder, &HeadConfig::new([features, self.hidden, self.output]), seed, device);
         let target = momentum_copy(&model);
         (model, target)
-    }
-
-    fn objective(
-        &self,
-        model: &Projected,
-        memory: &mut Projected,
-        batch: &Batch,
-        at: Progress,
-    ) -> Result<Objective, BatchError> {
-        self.whole(model, memory, batch, at)
     }
 
     fn staged(&self) -> Option<&dyn Staged<Projected, Projected>> {

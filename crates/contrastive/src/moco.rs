@@ -14,7 +14,7 @@ use nearfar_core::{
     head::HeadConfig,
     momentum::{momentum_copy, update},
     similarity::normalize_rows,
-    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
+    train::{BatchError, Embedded, Method, Needs, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -135,16 +135,6 @@ impl Method for Moco {
         let queue = ViewQueues::new(queues, self.queue, self.output, seed, device);
         let key = momentum_copy(&model);
         (model, MocoMemory { key, queue })
-    }
-
-    fn objective(
-        &self,
-        model: &Projected,
-        memory: &mut MocoMemory,
-        batch: &Batch,
-        at: Progress,
-    ) -> Result<Objective, BatchError> {
-        self.whole(model, memory, batch, at)
     }
 
     fn staged(&self) -> Option<&dyn Staged<Projected, MocoMemory>> {

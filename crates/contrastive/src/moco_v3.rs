@@ -9,7 +9,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::{HeadConfig, OutputNorm},
     momentum::{cosine_momentum, momentum_copy, update},
-    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
+    train::{BatchError, Embedded, Method, Needs, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -69,16 +69,6 @@ impl Method for MocoV3 {
         let key = momentum_copy(&online);
         let predictor = HeadConfig::new([self.output, self.hidden, self.output]);
         (Predicting::new(online, &predictor, seed, device), key)
-    }
-
-    fn objective(
-        &self,
-        model: &Predicting,
-        memory: &mut Projected,
-        batch: &Batch,
-        at: Progress,
-    ) -> Result<Objective, BatchError> {
-        self.whole(model, memory, batch, at)
     }
 
     fn staged(&self) -> Option<&dyn Staged<Predicting, Projected>> {

@@ -9,7 +9,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::{HeadConfig, OutputNorm},
     similarity::normalize_rows,
-    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
+    train::{BatchError, Embedded, Method, Needs, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -76,16 +76,6 @@ impl Method for Nnclr {
         let predictor = HeadConfig::new([self.output, self.predictor_hidden, self.output]);
         let queue = Queue::new(self.queue, self.output, seed, device);
         (Predicting::new(online, &predictor, seed, device), queue)
-    }
-
-    fn objective(
-        &self,
-        model: &Predicting,
-        memory: &mut Queue,
-        batch: &Batch,
-        at: Progress,
-    ) -> Result<Objective, BatchError> {
-        self.whole(model, memory, batch, at)
     }
 
     fn staged(&self) -> Option<&dyn Staged<Predicting, Queue>> {

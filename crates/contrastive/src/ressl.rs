@@ -13,7 +13,7 @@ use nearfar_core::{
     head::HeadConfig,
     momentum::{momentum_copy, update},
     similarity::normalize_rows,
-    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
+    train::{BatchError, Embedded, Method, Needs, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -100,16 +100,6 @@ impl Method for ReSsl {
         let model = Projected::new(encoder, &HeadConfig::new([features, self.hidden, self.output]), seed, device);
         let teacher = momentum_copy(&model);
         (model, ReSslMemory { teacher, queue: Queue::new(self.queue, self.output, seed, device) })
-    }
-
-    fn objective(
-        &self,
-        model: &Projected,
-        memory: &mut ReSslMemory,
-        batch: &Batch,
-        at: Progress,
-    ) -> Result<Objective, BatchError> {
-        self.whole(model, memory, batch, at)
     }
 
     fn staged(&self) -> Option<&dyn Staged<Projected, ReSslMemory>> {

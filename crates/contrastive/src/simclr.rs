@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    train::{Batch, BatchError, Embedded, Method, Needs, NoMemory, Objective, Progress, Staged},
+    train::{BatchError, Embedded, Method, Needs, NoMemory, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -62,16 +62,6 @@ impl Method for SimClr {
     fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Projected, NoMemory) {
         let head = HeadConfig::new([features, self.hidden, self.output]);
         (Projected::new(encoder, &head, seed, device), NoMemory::new())
-    }
-
-    fn objective(
-        &self,
-        model: &Projected,
-        memory: &mut NoMemory,
-        batch: &Batch,
-        at: Progress,
-    ) -> Result<Objective, BatchError> {
-        self.whole(model, memory, batch, at)
     }
 
     fn staged(&self) -> Option<&dyn Staged<Projected, NoMemory>> {

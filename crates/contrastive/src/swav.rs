@@ -10,7 +10,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
     similarity::dot_products,
-    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
+    train::{BatchError, Embedded, Method, Needs, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -106,16 +106,6 @@ impl Method for SwAv {
         let network = Projected::new(encoder, &HeadConfig::new([features, self.hidden, self.output]), seed, device);
         let queues = ViewQueues::new(ASSIGNED, self.queue, self.output, seed, device);
         (Prototyped::new(network, self.output, self.prototypes, seed, device), queues)
-    }
-
-    fn objective(
-        &self,
-        model: &Prototyped,
-        queues: &mut ViewQueues,
-        batch: &Batch,
-        at: Progress,
-    ) -> Result<Objective, BatchError> {
-        self.whole(model, queues, batch, at)
     }
 
     fn staged(&self) -> Option<&dyn Staged<Prototyped, ViewQueues>> {

@@ -12,7 +12,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
     momentum::{cosine_momentum, momentum_copy, update},
-    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
+    train::{BatchError, Embedded, Method, Needs, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -82,16 +82,6 @@ impl Method for TiCo {
         let target = momentum_copy(&model);
         let covariance = Constant::new(Tensor::zeros([self.output, self.output], device));
         (model, TiCoMemory { target, covariance })
-    }
-
-    fn objective(
-        &self,
-        model: &Projected,
-        memory: &mut TiCoMemory,
-        batch: &Batch,
-        at: Progress,
-    ) -> Result<Objective, BatchError> {
-        self.whole(model, memory, batch, at)
     }
 
     fn staged(&self) -> Option<&dyn Staged<Projected, TiCoMemory>> {

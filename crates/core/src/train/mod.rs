@@ -152,7 +152,8 @@ pub trait Method: Debug {
     /// Networks around `encoder`, which gives `features` numbers; new weights are drawn from `seed`.
     fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Self::Model, Self::Memory);
 
-    /// The loss of one batch. Memory may change here only where the method's paper changes it before the update.
+    /// The loss of one batch: all its [stages](Method::staged) at once, or what a method without stages writes here. Memory
+    /// may change here only where the method's paper changes it before the update.
     ///
     /// # Errors
     /// Whatever keeps the loss of this batch from being computed, where nothing could tell before: a device that cannot
@@ -163,7 +164,10 @@ pub trait Method: Debug {
         memory: &mut Self::Memory,
         batch: &Batch,
         at: Progress,
-    ) -> Result<Objective, BatchError>;
+    ) -> Result<Objective, BatchError> {
+        let staged = self.staged().ok_or_else(|| format!("`{}` has neither an objective nor stages", self.name()))?;
+        staged.whole(model, memory, batch, at)
+    }
 
     /// Called after the optimiser's step with the new model: momentum updates belong here.
     fn after_step(&self, _model: &Self::Model, memory: Self::Memory, _at: Progress) -> Self::Memory {

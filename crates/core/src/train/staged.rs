@@ -39,7 +39,7 @@ pub trait Staged<M, N> {
     /// As [`Method::objective`](super::Method::objective).
     fn loss(&self, model: &M, memory: &mut N, batch: &Embedded<'_>, at: Progress) -> Result<Tensor<1>, BatchError>;
 
-    /// All stages at once: the [`objective`](super::Method::objective) of such a method.
+    /// All stages at once: the [`objective`](super::Method::objective) of such a method, unless it has another.
     ///
     /// # Errors
     /// As [`Staged::loss`].

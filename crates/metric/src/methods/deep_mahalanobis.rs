@@ -12,9 +12,7 @@ use burn::{
 };
 use nearfar_core::{
     encoder::Encoder,
-    train::{
-        Batch, BatchError, Embedded, Method, Needs, NoMemory, Objective, Progress, Sampling, Staged, forward_views,
-    },
+    train::{BatchError, Embedded, Method, Needs, NoMemory, Progress, Sampling, Staged, forward_views},
 };
 use serde::{Deserialize, Serialize};
 
@@ -97,16 +95,6 @@ impl Method for DeepMahalanobis {
     fn build(&self, encoder: Encoder, features: usize, _: u64, device: &Device) -> (MahalanobisEmbedder, NoMemory) {
         let metric = Param::from_tensor(Tensor::<2>::eye(features, device));
         (MahalanobisEmbedder { encoder, metric }, NoMemory::new())
-    }
-
-    fn objective(
-        &self,
-        model: &MahalanobisEmbedder,
-        memory: &mut NoMemory,
-        batch: &Batch,
-        at: Progress,
-    ) -> Result<Objective, BatchError> {
-        self.whole(model, memory, batch, at)
     }
 
     fn staged(&self) -> Option<&dyn Staged<MahalanobisEmbedder, NoMemory>> {

@@ -12,7 +12,7 @@ use burn::{
 };
 use nearfar_core::{
     encoder::Encoder,
-    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Sampling, Staged, forward_views},
+    train::{BatchError, Embedded, Method, Needs, Progress, Sampling, Staged, forward_views},
 };
 use serde::{Deserialize, Serialize};
 
@@ -215,16 +215,6 @@ impl Method for LossMethod {
             LossKind::Pair(_) | LossKind::Views(_) | LossKind::Gaps(_) => {}
         }
         (LossModel { encoder, head, manifold }, LossMemory::new(&self.training.loss, device))
-    }
-
-    fn objective(
-        &self,
-        model: &LossModel,
-        memory: &mut LossMemory,
-        batch: &Batch,
-        at: Progress,
-    ) -> Result<Objective, BatchError> {
-        self.whole(model, memory, batch, at)
     }
 
     fn staged(&self) -> Option<&dyn Staged<LossModel, LossMemory>> {

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
     head::HeadConfig,
-    train::{Batch, BatchError, Embedded, Method, Needs, NoMemory, Objective, Progress, Sampling, Staged},
+    train::{BatchError, Embedded, Method, Needs, NoMemory, Progress, Sampling, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -62,16 +62,6 @@ impl Method for SupConMethod {
     fn build(&self, encoder: Encoder, features: usize, seed: u64, device: &Device) -> (Embedder, NoMemory) {
         let projector = self.projector.map(|[hidden, output]| HeadConfig::new([features, hidden, output]));
         (Embedder::new(encoder, projector, seed, device), NoMemory::new())
-    }
-
-    fn objective(
-        &self,
-        model: &Embedder,
-        memory: &mut NoMemory,
-        batch: &Batch,
-        at: Progress,
-    ) -> Result<Objective, BatchError> {
-        self.whole(model, memory, batch, at)
     }
 
     fn staged(&self) -> Option<&dyn Staged<Embedder, NoMemory>> {

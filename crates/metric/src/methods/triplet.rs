@@ -7,7 +7,7 @@ use crate::{
 use burn::tensor::{Device, Tensor};
 use nearfar_core::{
     encoder::Encoder,
-    train::{Batch, BatchError, Embedded, Method, Needs, NoMemory, Objective, Progress, Sampling, Staged},
+    train::{BatchError, Embedded, Method, Needs, NoMemory, Progress, Sampling, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -79,16 +79,6 @@ impl Method for TripletMethod {
 
     fn build(&self, encoder: Encoder, _: usize, seed: u64, device: &Device) -> (Embedder, NoMemory) {
         (Embedder::new(encoder, None, seed, device), NoMemory::new())
-    }
-
-    fn objective(
-        &self,
-        model: &Embedder,
-        memory: &mut NoMemory,
-        batch: &Batch,
-        at: Progress,
-    ) -> Result<Objective, BatchError> {
-        self.whole(model, memory, batch, at)
     }
 
     fn staged(&self) -> Option<&dyn Staged<Embedder, NoMemory>> {

@@ -15,7 +15,7 @@ use burn::{
 use nearfar_core::{
     encoder::Encoder,
     head::{Head, HeadConfig},
-    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
+    train::{BatchError, Embedded, Method, Needs, Progress, Staged},
 };
 use serde::{Deserialize, Serialize};
 
@@ -234,16 +234,6 @@ impl Method for WeakMethod {
             WeakLoss::SupCon(_) => LossMemory::nothing(),
         };
         (WeakModel { encoder, projector, metric }, memory)
-    }
-
-    fn objective(
-        &self,
-        model: &WeakModel,
-        memory: &mut LossMemory,
-        batch: &Batch,
-        at: Progress,
-    ) -> Result<Objective, BatchError> {
-        self.whole(model, memory, batch, at)
     }
 
     fn staged(&self) -> Option<&dyn Staged<WeakModel, LossMemory>> {

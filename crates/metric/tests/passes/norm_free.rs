@@ -6,7 +6,7 @@ use nearfar_core::{
     encoder::Encoder,
     head::{Head, HeadConfig},
     init,
-    train::{Batch, BatchError, Embedded, Method, Needs, Objective, Progress, Staged},
+    train::{BatchError, Embedded, Method, Needs, Progress, Staged},
 };
 
 /// A method whose encoder is a perceptron without batch norm; its loss keeps whatever else it trains.
@@ -29,16 +29,6 @@ impl<M: Method> Method for NormFree<'_, M> {
         let (model, memory) = self.0.build(encoder, features, seed, device);
         let head = HeadConfig::new([SHAPE.size(), 16, features]).without_hidden_norm().init(device);
         ((model, init::seeded(head, seed)), memory)
-    }
-
-    fn objective(
-        &self,
-        model: &Self::Model,
-        memory: &mut Self::Memory,
-        batch: &Batch,
-        at: Progress,
-    ) -> Result<Objective, BatchError> {
-        self.whole(model, memory, batch, at)
     }
 
     fn staged(&self) -> Option<&dyn Staged<Self::Model, Self::Memory>> {
