@@ -42,8 +42,8 @@ impl Pairs {
         }
         check(&self.pairs, "pair", "pairs", rows, &[[0, 1]])?;
         let mut answers: HashMap<[usize; 2], (bool, usize)> = HashMap::with_capacity(self.pairs.len());
-        for (place, (&[a, b], &same)) in self.pairs.iter().zip(&self.same).enumerate() {
-            let (other, first) = *answers.entry([a.min(b), a.max(b)]).or_insert((same, place));
+        for (place, (&pair, &same)) in self.pairs.iter().zip(&self.same).enumerate() {
+            let (other, first) = *answers.entry(ordered(pair)).or_insert((same, place));
             if other != same {
                 return Err(WeakError::Contradiction { what: "pairs", first, second: place });
             }
@@ -112,8 +112,8 @@ impl Quadruplets {
     /// two quadruplets contradict each other.
     pub fn validate(&self, rows: usize) -> Result<(), WeakError> {
         check(&self.0, "quadruplet", "quadruplets", rows, &[[0, 1], [2, 3]])?;
-        contradictions(&self.0, "quadruplets", |[a, b, c, d]| {
-            let (near, far) = ([*a.min(b), *a.max(b)], [*c.min(d), *c.max(d)]);
+        contradictions(&self.0, "quadruplets", |&[a, b, c, d]| {
+            let (near, far) = (ordered([a, b]), ordered([c, d]));
             ([near, far], [far, near])
         })
     }
@@ -215,6 +215,11 @@ fn contradictions<T, K: Hash + Eq>(
         }
     }
     Ok(())
+}
+
+/// A pair with its smaller row first.
+pub(crate) fn ordered([a, b]: [usize; 2]) -> [usize; 2] {
+    [a.min(b), a.max(b)]
 }
 
 /// Place of each row in `rows`; of a row that is there twice, the first.

@@ -11,7 +11,7 @@
 //! Where a form says more than was said (nearer is not yet the same), the page of the method says so. No result depends
 //! on the order of the statements, or on how often one comes.
 
-use super::{Chunks, Pairs, Quadruplets, Triplets, Weak, WeakError, WeakKind};
+use super::{Chunks, Pairs, Quadruplets, Triplets, Weak, WeakError, WeakKind, ordered};
 use nearfar_core::data::Dataset;
 use rand::{SeedableRng, seq::index::sample};
 use rand_chacha::ChaCha8Rng;
@@ -217,11 +217,6 @@ fn root(parents: &mut [usize], mut row: usize) -> usize {
         row = parents[row];
     }
     row
-}
-
-/// A pair with its smaller row first.
-fn ordered([a, b]: [usize; 2]) -> [usize; 2] {
-    [a.min(b), a.max(b)]
 }
 
 /// Near pairs as same, far ones as different, each once, without those that are both; sorted.

@@ -3,7 +3,7 @@
 use crate::{
     Pair, Tuples,
     losses::Evidence,
-    weak::{Pairs, Quadruplets, Triplets, Weak, WeakError, places},
+    weak::{Pairs, Quadruplets, Triplets, Weak, WeakError, ordered, places},
 };
 use nearfar_core::train::{GivenTuples, Sampling};
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ impl Told {
         };
         Ok(match said {
             Weak::Pairs(Pairs { pairs, same }) if evidence == Evidence::Pairs => {
-                let answers = pairs.iter().zip(same).map(|([a, b], same)| ([*a.min(b), *a.max(b)], *same));
+                let answers = pairs.iter().zip(same).map(|(pair, same)| (ordered(*pair), *same));
                 Self::Pairs { same: answers.collect(), given: GivenTuples::Pairs(pairs.clone().into()) }
             }
             Weak::Pairs(Pairs { pairs, same }) => {
@@ -68,10 +68,7 @@ impl Told {
         match self {
             Self::Pairs { same, .. } => {
                 let pairs: Vec<[usize; 2]> = side_by_side(rows);
-                let answer = |[i, j]: &[usize; 2]| {
-                    let (a, b) = (rows[*i], rows[*j]);
-                    same.get(&[a.min(b), a.max(b)]).copied()
-                };
+                let answer = |[i, j]: &[usize; 2]| same.get(&ordered([rows[*i], rows[*j]])).copied();
                 // Rows that stand side by side but were never compared say nothing.
                 let answered = pairs.iter().filter_map(|pair| Some((*pair, answer(pair)?)));
                 let (pairs, same) = answered.unzip();
