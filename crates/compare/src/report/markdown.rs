@@ -72,7 +72,7 @@ fn ranking(ranking: &Ranking) -> String {
         ranking.methods.iter().map(|ranked| format!("{} {:.2}", escape(&ranked.method), ranked.rank)).collect();
     let run = if ranking.run.is_empty() { String::new() } else { format!("{}, ", escape(&ranking.run)) };
     format!(
-        "- Average ranks, {run}{} over {} {}: {}; critical difference {:.2} (Nemenyi), p = {} (Friedman).",
+        "- Average ranks, {run}{} over {} {}: {}; critical difference {:.2} (Nemenyi), Friedman's p {}.",
         escape(&ranking.score),
         ranking.blocks,
         ranking.over,
