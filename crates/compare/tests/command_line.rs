@@ -74,9 +74,14 @@ fn every_method_runs_and_the_same_seed_gives_the_same_report() {
     let (first, second) = (&reports[0]["rows"][6]["scores"], &report(&again)["rows"][0]["scores"]);
     assert_eq!(first, second);
 
-    // The report can be written again, and joined with another.
+    // The report can be written again, and joined with another, though not in the place of one.
     let joint = dir.path().join("joint");
     let a = dir.path().join("a");
+    let before = fs::read(a.join("report.json")).unwrap();
+    let (code, message) =
+        refused(&["report", a.to_str().unwrap(), again.to_str().unwrap(), "--out", a.join(".").to_str().unwrap()]);
+    assert!(code == 2 && message.contains("choose another --out"), "{code}: {message}");
+    assert_eq!(fs::read(a.join("report.json")).unwrap(), before);
     succeeds(&["report", a.to_str().unwrap(), again.to_str().unwrap(), "--out", joint.to_str().unwrap()]);
     page_is_whole(&joint.join("index.html"));
 }

@@ -157,7 +157,7 @@ fn at<'a>(settings: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
 
 /// Whether a setting is another one. What only one of two objects has is of another version; numbers may have lost their
 /// last digits in a file.
-pub(super) fn differs(own: &Value, other: &Value) -> bool {
+fn differs(own: &Value, other: &Value) -> bool {
     match (own, other) {
         (Value::Object(own), Value::Object(other)) => {
             own.iter().any(|(name, own)| other.get(name).is_some_and(|other| differs(own, other)))
@@ -183,7 +183,7 @@ fn text(path: &str, value: &Value) -> String {
 }
 
 /// A value without the marks of JSON, lists with commas.
-pub(super) fn plain(value: &Value) -> String {
+fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(","),
@@ -193,7 +193,7 @@ pub(super) fn plain(value: &Value) -> String {
 }
 
 /// A word that a shell leaves as it is.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let safe = |char: char| char.is_alphanumeric() || "-_./,:=+@".contains(char);
     if !word.is_empty() && word.chars().all(safe) {
         word.to_owned()
@@ -204,8 +204,8 @@ fn quoted(word: &str) -> String {
 
 /// The folder that a command line wrote into, with a slash behind it; empty where it does not say.
 fn folder(command: &str) -> String {
-    let words: Vec<&str> = command.split(' ').collect();
-    let named = words.windows(2).find(|pair| matches!(pair[0], "--out" | "--resume"));
+    let words = shlex::split(command).unwrap_or_default();
+    let named = words.windows(2).find(|pair| matches!(pair[0].as_str(), "--out" | "--resume"));
     named.map_or_else(String::new, |pair| format!("{}/", pair[1].trim_end_matches('/')))
 }
 
@@ -256,6 +256,8 @@ mod tests {
         let changes = json!({ "hybrid": { "weight": 0.25 }, "dataset": "wine" });
         assert_eq!(Again::of(&info(changes, 3)).seeds(3), "compare run --config runs/wine/config.toml --seeds 3");
         assert_eq!((folder("compare run"), folder("compare run --resume a b")), (String::new(), "a/".to_owned()));
+        let apart = |out: &str| folder(&format!("compare run --out {}", quoted(out)));
+        assert_eq!((apart("my runs/it's one"), apart("b/")), ("my runs/it's one/".to_owned(), "b/".to_owned()));
         // Settings of another version are no reason.
         assert_eq!(Again::of(&info(json!({ "old": 1 }), 3)).seeds(3), "compare run --seeds 3");
     }

@@ -41,6 +41,7 @@ mod tuning;
 pub mod verdict;
 mod write;
 
+pub use again::quoted;
 pub use ahead::Comparison;
 pub use error::ReportError;
 pub use figures::{Confused, FigureSet, Figures, MethodFigures, Png, Query, Shown, Similarities};

@@ -59,6 +59,13 @@ pub fn rewrite_report(dirs: &[PathBuf], out: Option<&Path>) -> Result<(), Failur
         ([one], None) => one.as_path(),
         _ => return Err(usage(anyhow!("a report over several runs needs a folder of its own: --out DIR"))),
     };
+    let is_out = |dir: &PathBuf| matches!((dir.canonicalize(), out.canonicalize()), (Ok(dir), Ok(out)) if dir == out);
+    if dirs.len() > 1 && dirs.iter().any(is_out) {
+        return Err(usage(anyhow!(
+            "{} holds one of these runs, whose report would be lost: choose another --out",
+            out.display()
+        )));
+    }
     let (joint, figures) = report::join(parts).map_err(usage)?;
     report::check_writable(out).map_err(usage)?;
     report::write(&joint, &figures, out).map_err(failed)?;
@@ -92,9 +99,9 @@ pub(super) fn check_free(out: &Path) -> Result<(), Failure> {
     }
 }
 
-/// The command line of this process.
+/// The command line of this process, as a shell takes it.
 pub(super) fn command_line() -> String {
-    std::env::args().skip(1).fold("compare".to_owned(), |all, arg| all + " " + &arg)
+    std::env::args().skip(1).fold("compare".to_owned(), |all, arg| all + " " + &report::quoted(&arg))
 }
 
 /// A run under way.
