@@ -53,7 +53,11 @@ impl Again {
     /// From what a report says of a run.
     pub fn of(info: &RunInfo) -> Self {
         let dataset = &info.dataset;
-        let defaults = match serde_json::to_value(Config::default()) {
+        // What the defaults leave to the run and its data is written in a report as it was settled.
+        let seed = info.settings.get("seed").and_then(Value::as_u64);
+        let mut usual = Config { split_seed: seed, ..Config::default() };
+        usual.settle(dataset.train);
+        let defaults = match serde_json::to_value(usual) {
             Ok(Value::Object(defaults)) => defaults,
             _ => Map::new(),
         };
@@ -249,6 +253,18 @@ mod tests {
         assert!(again.sweep("batch", &[("--seeds", "3")]).starts_with("compare sweep --axis batch --dataset 'my data"));
         assert!(!again.sweep("labels", &[]).contains("--labels"), "the axis gives them");
         assert!(again.run(&[("--methods", "all")]).ends_with("--seeds 2 --methods all"));
+    }
+
+    #[test]
+    fn what_is_left_to_the_data_is_left_out() {
+        let settled = |train, seed, split_seed, batch| {
+            let mut info = info(json!({ "seed": seed, "split_seed": split_seed, "batch": batch }), 10);
+            info.dataset.train = train;
+            Again::of(&info).seeds(3)
+        };
+        assert_eq!(settled(3_000, 0, 0, 256), "compare run --seeds 3");
+        assert_eq!(settled(911, 100, 100, 128), "compare run --seed 100 --seeds 3");
+        assert_eq!(settled(911, 100, 0, 256), "compare run --batch 256 --seed 100 --split-seed 0 --seeds 3");
     }
 
     #[test]
