@@ -174,8 +174,9 @@ impl Report {
     pub fn summarize(&mut self) {
         self.rows.iter_mut().for_each(Row::clean);
         self.summary = summary::summarize(&self.rows);
-        self.verdicts = verdict::verdicts(&self.rows, |run| again::Again::of(&self.info_of(run)));
-        self.crossovers = verdict::crossovers(&self.rows);
+        let again = |run: &str| again::Again::of(&self.info_of(run));
+        (self.verdicts, self.crossovers) =
+            (verdict::verdicts(&self.rows, again), verdict::crossovers(&self.rows, again));
         self.comparisons = ahead::comparisons(self);
         self.rankings = ranking::rankings(self);
         self.recommendation = recommendation::recommendations(self);

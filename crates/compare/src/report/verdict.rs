@@ -35,7 +35,7 @@ use std::{
     collections::BTreeMap,
     fmt::{self, Display},
 };
-use words::{advice, describe, sentences, weight};
+use words::{advice, describe, sentences, unripe, weight};
 
 /// Scores on which both families can be compared, the preferred one first: what a classifier reads from frozen features
 /// is neither's training objective.
@@ -148,12 +148,13 @@ pub(super) fn verdicts(rows: &[Row], again: impl Fn(&str) -> Again) -> Vec<Verdi
     runs(rows).into_iter().flat_map(of_run).collect()
 }
 
-/// Where the lead of the two families changes along the labels, in every run.
-pub(super) fn crossovers(rows: &[Row]) -> Vec<Crossover> {
+/// Where the lead of the two families changes along the labels, in every run. `again` is as for the verdicts.
+pub(super) fn crossovers(rows: &[Row], again: impl Fn(&str) -> Again) -> Vec<Crossover> {
     let of_run = |run: &str| {
+        let again = &again(run);
         let rows: Vec<&Row> = rows.iter().filter(|row| row.run == run && row.status == Status::Ok).collect();
         let named = |crossover| Crossover { run: run.to_owned(), ..crossover };
-        sweep::crossovers(&rows).into_iter().map(named).collect::<Vec<_>>()
+        sweep::crossovers(&rows, again).into_iter().map(named).collect::<Vec<_>>()
     };
     runs(rows).into_iter().flat_map(of_run).collect()
 }

@@ -1,11 +1,19 @@
 //! Both families along a setting that was swept.
 
 use super::{
-    COMMON, Crossover,
+    COMMON, Crossover, Ruling,
     family::{Best, Family},
     leads::Leads,
+    sentences, unripe,
 };
-use crate::report::{Paradigm, Row, axis::LABELS, estimate::Estimate, format::number};
+use crate::report::{
+    Paradigm, Row,
+    again::Again,
+    axis::LABELS,
+    budget::{more_epochs, still_improving},
+    estimate::Estimate,
+    format::number,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Values by axis, as bits: positive numbers keep their order so.
@@ -13,7 +21,10 @@ type Setting<'a> = Vec<(&'a str, u64)>;
 
 /// Both families along an axis.
 pub(super) struct Sweep<'a> {
+    axis: &'static str,
     pub score: &'static str,
+    /// The rows of the sweep.
+    rows: Vec<&'a Row>,
     /// By rising value, at least two.
     points: Vec<Point<'a>>,
 }
@@ -25,9 +36,11 @@ pub(super) struct Point<'a> {
     contrastive: Best<'a>,
     /// By how much the contrastive family is ahead on equal parts of the test items, for the seeds whose rows have them.
     parts: BTreeMap<u64, Vec<f64>>,
+    /// Of the two families' best methods those whose loss was still falling here when the budget ended.
+    unripe: Vec<&'a str>,
 }
 
-impl Point<'_> {
+impl<'a> Point<'a> {
     /// By how much the contrastive family is ahead.
     fn gap(&self) -> f64 {
         self.contrastive.mean() - self.metric.mean()
@@ -36,6 +49,12 @@ impl Point<'_> {
     /// The same of one seed, if both families have it.
     fn gap_of(&self, seed: u64) -> Option<f64> {
         Some(self.contrastive.seeds.get(&seed)? - self.metric.seeds.get(&seed)?)
+    }
+
+    /// The best methods of a family whose loss was still falling when the budget ended.
+    fn unripe(&self, family: Paradigm) -> impl Iterator<Item = &'a str> {
+        let best = if family == Paradigm::Metric { &self.metric } else { &self.contrastive };
+        best.methods.iter().copied().filter(|method| self.unripe.contains(method))
     }
 }
 
@@ -51,19 +70,19 @@ pub(super) fn change(here: &Point<'_>, there: &Point<'_>) -> Option<Estimate> {
 }
 
 /// The first common score that both families have at two values of the axis.
-pub(super) fn sweep<'a>(rows: &[&'a Row], axis: &str) -> Option<Sweep<'a>> {
+pub(super) fn sweep<'a>(rows: &[&'a Row], axis: &'static str) -> Option<Sweep<'a>> {
     sweeps(rows, axis).into_iter().next()
 }
 
 /// Both families along the axis on every common score that they have at two values of it.
-pub(super) fn sweeps<'a>(rows: &[&'a Row], axis: &str) -> Vec<Sweep<'a>> {
+pub(super) fn sweeps<'a>(rows: &[&'a Row], axis: &'static str) -> Vec<Sweep<'a>> {
     let rows = along(rows, axis);
     let mut values: Vec<f64> = rows.iter().filter_map(|row| row.axes.get(axis).copied()).collect();
     values.sort_by(f64::total_cmp);
     values.dedup();
     let on = |&score: &&'static str| {
         let points: Vec<_> = values.iter().filter_map(|&value| point(&rows, axis, value, score)).collect();
-        (points.len() >= 2).then_some(Sweep { score, points })
+        (points.len() >= 2).then(|| Sweep { axis, score, rows: rows.clone(), points })
     };
     COMMON.iter().filter_map(on).collect()
 }
@@ -78,7 +97,9 @@ fn point<'a>(rows: &[&'a Row], axis: &str, value: f64, score: &str) -> Option<Po
         Some((seed, pairs.map(|(ours, theirs)| ours - theirs).collect::<Vec<f64>>()))
     });
     let parts = parts.collect();
-    Some(Point { value, metric, contrastive, parts })
+    let methods = metric.methods.iter().chain(&contrastive.methods).copied();
+    let unripe = methods.filter(|method| still_improving(&rows, method)).collect();
+    Some(Point { value, metric, contrastive, parts, unripe })
 }
 
 /// A family's score on equal parts of the test items in a seed, if the row of its best method has it.
@@ -134,9 +155,41 @@ impl Sweep<'_> {
         self.ends().map(at).join("; ")
     }
 
+    /// The ruling on a change from `there` to `here`, undecided where what it speaks against was still improving when the
+    /// budget ended, and then the sentence that says so. What was still improving at both ends gains at both.
+    pub fn within_budget(&self, ruling: Ruling, [here, there]: [&Point<'_>; 2], again: &Again) -> (Ruling, String) {
+        let sides = match ruling {
+            Ruling::Supported => [(Paradigm::Metric, here, there), (Paradigm::Contrastive, there, here)],
+            Ruling::Refuted => [(Paradigm::Contrastive, here, there), (Paradigm::Metric, there, here)],
+            Ruling::Undecided => return (ruling, String::new()),
+        };
+        let mut methods: Vec<&str> = Vec::new();
+        for (family, own, other) in sides {
+            if other.unripe(family).next().is_none() {
+                methods.extend(own.unripe(family));
+            }
+        }
+        let ruling = if methods.is_empty() { ruling } else { Ruling::Undecided };
+        (ruling, self.budget(&methods, again))
+    }
+
+    /// That these methods were still improving when the budget ended.
+    fn budget(&self, methods: &[&str], again: &Again) -> String {
+        unripe(methods, || {
+            again.sweep(self.axis, &[("--epochs", more_epochs(&self.rows, methods).to_string().as_str())])
+        })
+    }
+
+    /// Methods that stand for a family where it is behind, and whose loss was still falling there when the budget ended.
+    fn unripe_behind(&self) -> Vec<&str> {
+        let behind = |point: &Point<'_>| if point.gap() < 0.0 { Paradigm::Contrastive } else { Paradigm::Metric };
+        let methods: BTreeSet<&str> = self.points.iter().flat_map(|point| point.unripe(behind(point))).collect();
+        methods.into_iter().collect()
+    }
+
     /// Where the lead changes, over the seeds that both families have at every value; over their means where there is no
     /// such seed.
-    pub fn crossover(&self) -> Option<Crossover> {
+    pub fn crossover(&self, again: &Again) -> Option<Crossover> {
         let values: Vec<f64> = self.points.iter().map(|point| point.value).collect();
         let lead = |seed: &u64| -> Option<Vec<f64>> { self.points.iter().map(|point| point.gap_of(*seed)).collect() };
         let seeds: Vec<u64> = self.points[0].metric.seeds.keys().copied().filter(|seed| lead(seed).is_some()).collect();
@@ -148,7 +201,11 @@ impl Sweep<'_> {
         if leads.seeds.is_empty() {
             leads.seeds.push(self.points.iter().map(Point::gap).collect());
         }
-        Crossover::find(self.score, &values, &leads)
+        let mut found = Crossover::find(self.score, &values, &leads)?;
+        let unripe = self.unripe_behind();
+        found.sentence = sentences(&[found.sentence, self.budget(&unripe, again)]);
+        found.still_improving = unripe.into_iter().map(str::to_owned).collect();
+        Some(found)
     }
 
     /// The leads of these seeds on equal parts of the test items, if all rows have as many.

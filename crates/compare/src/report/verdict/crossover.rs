@@ -40,6 +40,10 @@ pub struct Crossover {
     /// Whether the interval also says what other test items would give.
     #[serde(default)]
     pub items: bool,
+    /// Methods that are behind at some share and whose loss was still falling there when the budget ended: with more epochs
+    /// the lead may be another one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub still_improving: Vec<String>,
     /// The same in words.
     pub sentence: String,
     /// Label of the run in a joined report.
@@ -98,6 +102,7 @@ impl Crossover {
             range,
             seeds: leads.seeds.len(),
             items: !leads.parts.is_empty() && leads.seeds.len() > 1,
+            still_improving: Vec::new(),
             sentence: String::new(),
             run: String::new(),
         };

@@ -3,7 +3,7 @@
 use super::{
     Difference, Part, Ruling, Verdict, advice, describe,
     family::{Best, Family},
-    reference, sentences,
+    reference, sentences, unripe,
 };
 use crate::report::{
     Paradigm, Row,
@@ -93,10 +93,10 @@ fn half(
             let estimate = estimate.map(|estimate| estimate.chosen_among(a.among, b.among));
             let text = estimate.as_ref().map_or_else(String::new, |estimate| {
                 let measured = describe(&scores.join(" and "), (ahead, &a), (behind, &b), estimate);
-                let (ruling, unripe) = within_budget(estimate, rows, [&a, &b], again);
+                let (ruling, budget) = within_budget(estimate, rows, [&a, &b], again);
                 verdict = ruling;
                 let more = advice(estimate, again.test, |seeds| again.seeds(seeds));
-                sentences(&[format!("{name}: {measured}."), more, unripe])
+                sentences(&[format!("{name}: {measured}."), more, budget])
             });
             (estimate, text)
         }
@@ -139,17 +139,10 @@ fn within_budget(estimate: &Estimate, rows: &[&Row], [a, b]: [&Best<'_>; 2], aga
         Ruling::Refuted => a,
         Ruling::Undecided => return (ruling, String::new()),
     };
-    let unripe: Vec<&str> = behind.methods.iter().copied().filter(|method| still_improving(rows, method)).collect();
-    if unripe.is_empty() {
-        return (ruling, String::new());
-    }
-    let epochs = more_epochs(rows, &unripe).to_string();
-    let sentence = format!(
-        "Undecided at this budget: the loss of {} was still falling when the budget ended; `{}` decides.",
-        unripe.join(" and "),
-        again.run(&[("--epochs", epochs.as_str())])
-    );
-    (Ruling::Undecided, sentence)
+    let methods: Vec<&str> = behind.methods.iter().copied().filter(|method| still_improving(rows, method)).collect();
+    let command = || again.run(&[("--epochs", more_epochs(rows, &methods).to_string().as_str())]);
+    let ruling = if methods.is_empty() { ruling } else { Ruling::Undecided };
+    (ruling, unripe(&methods, command))
 }
 
 fn seen_score(rows: &[&Row]) -> Vec<String> {

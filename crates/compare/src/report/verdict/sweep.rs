@@ -2,7 +2,7 @@
 
 use super::{
     Crossover, Difference, Verdict, advice,
-    along::{Sweep, change, sweep, sweeps},
+    along::{change, sweep, sweeps},
     sentences, weight,
 };
 use crate::report::{
@@ -12,66 +12,96 @@ use crate::report::{
     format::percent,
 };
 
-const SUPERVISION: &str =
-    "Metric learning lives on labels: the fewer are given, the more contrastive learning gains on it.";
-const NOISY: &str =
-    "Metric learning believes its labels: the more of them are false, the more contrastive learning gains on it.";
-const TRAINING: &str = "Contrastive learning gains more from large batches than metric learning does.";
+/// A claim that the contrastive family gains on the metric one towards an end of an axis.
+struct Claim {
+    axis: &'static str,
+    difference: Difference,
+    text: &'static str,
+    /// Where it should gain: whether at the largest value or at the smallest, and in words.
+    at_largest: bool,
+    end: &'static str,
+    /// A value in words.
+    name: fn(f64) -> String,
+}
+
+const FEW_LABELS: Claim = Claim {
+    axis: LABELS,
+    difference: Difference::Supervision,
+    text: "Metric learning lives on labels: the fewer are given, the more contrastive learning gains on it.",
+    at_largest: false,
+    end: "the fewest labels",
+    name: percent,
+};
+
+const FALSE_LABELS: Claim = Claim {
+    axis: NOISE,
+    difference: Difference::Supervision,
+    text: "Metric learning believes its labels: the more of them are false, the more contrastive learning gains on it.",
+    at_largest: true,
+    end: "the most false labels",
+    name: |share| format!("{} false", percent(share)),
+};
+
+const LARGE_BATCHES: Claim = Claim {
+    axis: BATCH,
+    difference: Difference::Training,
+    text: "Contrastive learning gains more from large batches than metric learning does.",
+    at_largest: true,
+    end: "the largest batch",
+    name: |batch| format!("batch {batch}"),
+};
 
 /// The verdict on labels: is the contrastive family further ahead with the fewest labels than with the most?
 pub(super) fn supervision(rows: &[&Row], again: &Again) -> Verdict {
-    let command = |seeds: usize| again.sweep(LABELS, &[("--seeds", seeds.to_string().as_str())]);
-    let Some(sweep) = sweep(rows, LABELS) else {
-        return not_measured(Difference::Supervision, SUPERVISION, "two shares of the labels", &command(3));
-    };
-    let [low, high] = sweep.ends();
-    let change = change(low, high);
-    let evidence = change.as_ref().map_or_else(String::new, |change| {
-        let lead = format!("{}: {}.", sweep.score, sweep.leads(percent));
-        let gain = format!("With the fewest labels contrastive learning gains {}.", weight(change));
-        let crossover = sweep.crossover().map_or_else(String::new, |crossover| crossover.sentence);
-        sentences(&[lead, crossover, gain, advice(change, again.test, command)])
-    });
-    Verdict::new(Difference::Supervision, SUPERVISION, change.as_ref(), evidence)
+    FEW_LABELS.judge(rows, again).unwrap_or_else(|| FEW_LABELS.not_measured("two shares of the labels", again))
 }
 
 /// The verdict on false labels, if they were swept: is the contrastive family further ahead with the most of them than
 /// with the fewest?
 pub(super) fn noise(rows: &[&Row], again: &Again) -> Option<Verdict> {
-    let command = |seeds: usize| again.sweep(NOISE, &[("--seeds", seeds.to_string().as_str())]);
-    let sweep = sweep(rows, NOISE)?;
-    let [low, high] = sweep.ends();
-    let change = change(high, low)?;
-    let lead = format!("{}: {}.", sweep.score, sweep.leads(|share| format!("{} false", percent(share))));
-    let gain = format!("With the most false labels contrastive learning gains {}.", weight(&change));
-    let evidence = sentences(&[lead, gain, advice(&change, again.test, command)]);
-    Some(Verdict::new(Difference::Supervision, NOISY, Some(&change), evidence).along(NOISE))
+    Some(FALSE_LABELS.judge(rows, again)?.along(NOISE))
 }
 
 /// The verdict on batches: is the contrastive family further ahead with the largest batch than with the smallest?
 pub(super) fn training(rows: &[&Row], again: &Again) -> Verdict {
-    let command = |seeds: usize| again.sweep(BATCH, &[("--seeds", seeds.to_string().as_str())]);
-    let Some(sweep) = sweep(rows, BATCH) else {
-        return not_measured(Difference::Training, TRAINING, "two batch sizes", &command(3));
-    };
-    let [low, high] = sweep.ends();
-    let change = change(high, low);
-    let evidence = change.as_ref().map_or_else(String::new, |change| {
-        let lead = format!("{}: {}.", sweep.score, sweep.leads(|batch| format!("batch {batch}")));
-        let gain = format!("With the largest batch contrastive learning gains {}.", weight(change));
-        sentences(&[lead, gain, advice(change, again.test, command)])
-    });
-    Verdict::new(Difference::Training, TRAINING, change.as_ref(), evidence)
+    LARGE_BATCHES.judge(rows, again).unwrap_or_else(|| LARGE_BATCHES.not_measured("two batch sizes", again))
 }
 
-fn not_measured(difference: Difference, claim: &str, lack: &str, command: &str) -> Verdict {
-    let evidence = format!("Not measured: needs both families at {lack} at least; `{command}` decides.");
-    Verdict::new(difference, claim, None, evidence)
+impl Claim {
+    /// The verdict, if both families were measured at two values of the axis.
+    fn judge(&self, rows: &[&Row], again: &Again) -> Option<Verdict> {
+        let sweep = sweep(rows, self.axis)?;
+        let [smallest, largest] = sweep.ends();
+        let [here, there] = if self.at_largest { [largest, smallest] } else { [smallest, largest] };
+        let change = change(here, there)?;
+        let (ruling, budget) = sweep.within_budget(change.ruling(), [here, there], again);
+        let crossover = if self.axis == LABELS { sweep.crossover(again) } else { None };
+        let evidence = sentences(&[
+            format!("{}: {}.", sweep.score, sweep.leads(self.name)),
+            crossover.map_or_else(String::new, |crossover| crossover.sentence),
+            format!("With {} contrastive learning gains {}.", self.end, weight(&change)),
+            advice(&change, again.test, |seeds| self.again(seeds, again)),
+            budget,
+        ]);
+        let verdict = Verdict::new(self.difference, self.text, Some(&change), evidence);
+        // The budget can leave undecided what the interval alone would decide.
+        Some(Verdict { verdict: ruling, ..verdict })
+    }
+
+    fn not_measured(&self, lack: &str, again: &Again) -> Verdict {
+        let command = self.again(3, again);
+        let evidence = format!("Not measured: needs both families at {lack} at least; `{command}` decides.");
+        Verdict::new(self.difference, self.text, None, evidence)
+    }
+
+    fn again(&self, seeds: usize, again: &Again) -> String {
+        again.sweep(self.axis, &[("--seeds", seeds.to_string().as_str())])
+    }
 }
 
 /// Where the lead changes along the share of the labels, on every common score that was swept.
-pub(super) fn crossovers(rows: &[&Row]) -> Vec<Crossover> {
-    sweeps(rows, LABELS).iter().filter_map(Sweep::crossover).collect()
+pub(super) fn crossovers(rows: &[&Row], again: &Again) -> Vec<Crossover> {
+    sweeps(rows, LABELS).iter().filter_map(|sweep| sweep.crossover(again)).collect()
 }
 
 #[cfg(test)]
@@ -130,7 +160,7 @@ mod tests {
             rows(LABELS, score, [(0.01, &[0.2, 0.3, 0.9], &[0.4, 0.5]), (1.0, &[0.8, 0.9, 0.1], &[0.6, 0.7])])
         });
         let rows: Vec<Row> = both.into_iter().flatten().collect();
-        let found = crossovers(&rows.iter().collect::<Vec<_>>());
+        let found = crossovers(&rows.iter().collect::<Vec<_>>(), &Again::default());
         let told: Vec<_> = found.iter().map(|one| (one.score.as_str(), one.seeds, one.leader)).collect();
         assert_eq!(told, [(PROBE, 2, Paradigm::Metric), (MAP, 2, Paradigm::Metric)]);
         assert!((found[0].share.unwrap() - 0.1).abs() < 1e-9);
@@ -205,7 +235,7 @@ mod tests {
     #[test]
     fn an_interval_counts_the_test_items_where_rows_have_them() {
         let mut rows = rows(LABELS, PROBE, [(0.01, &[0.2, 0.302], &[0.4, 0.5]), (1.0, &[0.8, 0.9], &[0.6, 0.701])]);
-        let found = |rows: &[Row]| crossovers(&rows.iter().collect::<Vec<_>>()).remove(0);
+        let found = |rows: &[Row]| crossovers(&rows.iter().collect::<Vec<_>>(), &Again::default()).remove(0);
         let alone = found(&rows);
         for row in &mut rows {
             // Contrastive learning has its score from half of the items.
@@ -239,5 +269,46 @@ mod tests {
         // Not swept, not claimed.
         let rows = at(NOISE, 0.4, rows);
         assert_eq!(judge(&rows), None);
+    }
+
+    /// Rows whose loss still fell when the budget ended.
+    fn unripe(rows: &mut [Row], method: &str, value: Option<f64>, axis: &str) {
+        let own = |row: &&mut Row| row.method == method && value.is_none_or(|value| row.axes[axis] == value);
+        rows.iter_mut().filter(own).for_each(|row| row.curve = vec![4.0, 3.0, 2.0, 1.0]);
+    }
+
+    #[test]
+    fn a_family_behind_that_still_improves_has_not_lost() {
+        let mut rows = rows(LABELS, PROBE, [(0.1, &[0.5, 0.6], &[0.3, 0.4]), (1.0, &[0.8, 0.91], &[0.3, 0.4])]);
+        let found = |rows: &[Row]| crossovers(&rows.iter().collect::<Vec<_>>(), &Again::default()).remove(0);
+        assert!(found(&rows).still_improving.is_empty());
+        // That the family ahead still improves changes nothing.
+        unripe(&mut rows, "triplet", None, LABELS);
+        assert_eq!(found(&rows).still_improving, Vec::<String>::new());
+        unripe(&mut rows, "simclr", None, LABELS);
+        let crossover = found(&rows);
+        assert_eq!(crossover.still_improving, ["simclr"]);
+        let ends = "metric learning leads at every share. Undecided at this budget: the loss of simclr was still falling when \
+                    the budget ended; `compare sweep --axis labels --epochs 8` decides.";
+        assert!(crossover.sentence.ends_with(ends), "{}", crossover.sentence);
+        // It improves alike at both shares: how the gap changes is another question.
+        let verdict = judge(&rows, supervision);
+        assert_eq!(verdict.verdict, Ruling::Supported, "{verdict:?}");
+    }
+
+    /// A large batch leaves fewer steps.
+    #[test]
+    fn a_batch_whose_steps_did_not_suffice_has_not_lost() {
+        let mut rows = rows(BATCH, PROBE, [(32.0, &[0.5, 0.6], &[0.6, 0.7]), (256.0, &[0.5, 0.61], &[0.3, 0.4])]);
+        assert_eq!(judge(&rows, training).verdict, Ruling::Refuted);
+        unripe(&mut rows, "simclr", Some(256.0), BATCH);
+        let verdict = judge(&rows, training);
+        assert_eq!((verdict.verdict, verdict.effect.is_some()), (Ruling::Undecided, true));
+        let ends = "Undecided at this budget: the loss of simclr was still falling when the budget ended; `compare sweep --axis \
+                    batch --epochs 8` decides.";
+        assert!(verdict.evidence.ends_with(ends), "{}", verdict.evidence);
+        // At both ends alike.
+        unripe(&mut rows, "simclr", Some(32.0), BATCH);
+        assert_eq!(judge(&rows, training).verdict, Ruling::Refuted);
     }
 }

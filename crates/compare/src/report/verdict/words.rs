@@ -36,6 +36,19 @@ pub(super) fn weight(estimate: &Estimate) -> String {
     }
 }
 
+/// That methods on the side that is behind were still improving when the budget ended, and the command that goes on; empty
+/// without such methods.
+pub(super) fn unripe(methods: &[&str], command: impl FnOnce() -> String) -> String {
+    if methods.is_empty() {
+        return String::new();
+    }
+    format!(
+        "Undecided at this budget: the loss of {} was still falling when the budget ended; `{}` decides.",
+        methods.join(" and "),
+        command()
+    )
+}
+
 /// What an undecided estimate lacks; empty for one that decides. `command` measures it again with so many seeds, and `test`
 /// is the number of test items, if it is known.
 pub(super) fn advice(estimate: &Estimate, test: usize, command: impl Fn(usize) -> String) -> String {
