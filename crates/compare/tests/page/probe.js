@@ -62,9 +62,10 @@ const probe = (() => {
     map.scrollIntoView({ block: "center", behavior: "instant" });
     // The event of the scroll comes with the next frame, and hides the tip.
     for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+    // Whole pixels: between two, the pointer may meet another mark than the one that `elementFromPoint` tells.
     const middle = one => {
       const box = one.getBoundingClientRect();
-      return [box.x + box.width / 2, box.y + box.height / 2];
+      return [box.x + box.width / 2, box.y + box.height / 2].map(Math.round);
     };
     mark = all("[data-item]", map).find(one => document.elementFromPoint(...middle(one)) === one);
     return middle(mark);

@@ -2,6 +2,7 @@
 
 use super::{
     COMMON, Crossover, Ruling,
+    crossover::Finding,
     family::{Best, Family},
     leads::Leads,
     sentences, unripe,
@@ -203,7 +204,16 @@ impl Sweep<'_> {
         }
         let mut found = Crossover::find(self.score, &values, &leads)?;
         let unripe = self.unripe_behind();
-        found.sentence = sentences(&[found.sentence, self.budget(&unripe, again)]);
+        // Who leads nowhere has not lost yet; where a crossover was found, it may only move.
+        let budget = match found.finding {
+            Finding::Stays => self.budget(&unripe, again),
+            Finding::Point | Finding::Range if unripe.is_empty() => String::new(),
+            Finding::Point | Finding::Range => {
+                let methods = unripe.join(" and ");
+                format!("More epochs may move it: the loss of {methods} was still falling when the budget ended.")
+            }
+        };
+        found.sentence = sentences(&[found.sentence, budget]);
         found.still_improving = unripe.into_iter().map(str::to_owned).collect();
         Some(found)
     }
