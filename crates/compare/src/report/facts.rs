@@ -1,6 +1,7 @@
 //! What was run, and what went wrong: the lists that Markdown and HTML show around the tables.
 
 use super::{Crossover, Report, Row, RunInfo, Status, Tuning, format::count, groups::distinct};
+use crate::run::MethodName;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -15,11 +16,37 @@ pub(super) fn title(report: &Report) -> String {
     distinct(report.runs.iter().map(|run| run.label.as_str())).join(", ")
 }
 
-/// For each run, its label (empty in the report of one run), its facts and its settings.
+/// For each run, its label (empty in the report of one run), its facts and its settings, without those of methods that
+/// were not asked for.
 pub(super) fn runs(report: &Report) -> Vec<(String, Facts, Facts)> {
     let own = [RunInfo { label: String::new(), ..report.info() }];
     let runs = if report.runs.is_empty() { &own[..] } else { &report.runs[..] };
-    runs.iter().map(|run| (run.label.clone(), facts(run, &report.rows), settings(&run.settings))).collect()
+    let of = |run: &RunInfo| (run.label.clone(), facts(run, &report.rows), settings(&used(report, run)));
+    runs.iter().map(of).collect()
+}
+
+/// The settings of a run that something in it depended on; `config.toml` and `report.json` have all.
+fn used(report: &Report, run: &RunInfo) -> Map<String, Value> {
+    let own = |of: &str| run.label.is_empty() || of == run.label;
+    let rows = report.rows.iter().filter(|row| own(&row.run)).map(|row| row.method.as_str());
+    let failed = report.failures.iter().filter(|failure| own(&failure.run)).map(|failure| failure.method.as_str());
+    let names: BTreeSet<String> = rows.chain(failed).flat_map(learnt).collect();
+    let mut kept = run.settings.clone();
+    if let Some(Value::Object(methods)) = kept.get_mut("method") {
+        if let Some(Value::Object(losses)) = methods.get_mut("losses") {
+            losses.retain(|name, _| names.contains(name));
+        }
+        methods.retain(|name, _| name == "losses" || names.contains(name));
+    }
+    kept
+}
+
+/// What a row with this name learns with, as the settings name it.
+fn learnt(row: &str) -> Vec<String> {
+    // A setting that was swept may stand behind the method.
+    let method = row.split(' ').next().unwrap_or_default().parse::<MethodName>();
+    let parts = method.into_iter().flat_map(MethodName::parts).map(|part| part.to_string());
+    parts.map(|part| if part == "mahalanobis" { "lmnn".to_owned() } else { part }).collect()
 }
 
 /// How the settings of each run were searched, with its label; nothing for runs whose settings were given.
@@ -117,6 +144,7 @@ pub(super) fn settings(map: &Map<String, Value>) -> Facts {
 mod tests {
     use super::*;
     use crate::report::{Budget, Failure, fixtures::head_to_head};
+    use serde_json::json;
 
     #[test]
     fn settings_are_flat_and_in_order() {
@@ -124,6 +152,26 @@ mod tests {
         let expected = [("data.images", "1000"), ("methods", r#"["triplet","simclr"]"#), ("lr", "0.5")]
             .map(|(a, b)| (a.to_owned(), b.to_owned()));
         assert_eq!(runs[0].2, expected);
+    }
+
+    #[test]
+    fn settings_of_methods_that_did_not_run_are_left_out() {
+        let mut report = head_to_head();
+        let own = json!({ "x": 1 });
+        let methods =
+            ["triplet", "siamese", "simclr", "moco", "byol", "lmnn", "nca"].map(|name| (name.to_owned(), own.clone()));
+        let mut methods: Map<String, Value> = methods.into_iter().collect();
+        methods.insert("losses".into(), json!({ "arcface": own, "circle": own }));
+        report.settings.insert("method".into(), methods.into());
+        report.rows[0].method = "circle miner=all".into();
+        report.failures.push(Failure { method: "mahalanobis".into(), seed: 1, error: "e".into(), run: String::new() });
+        let shown: Vec<String> = runs(&report).remove(0).2.into_iter().map(|(name, _)| name).collect();
+        let expected =
+            ["triplet", "siamese", "simclr", "moco", "lmnn", "losses.circle"].map(|name| format!("method.{name}.x"));
+        assert_eq!(shown[3..], expected);
+        let names = |row: &str| learnt(row).join(",");
+        assert_eq!(names("simclr-then-triplet+nca"), "simclr,triplet,nca");
+        assert_eq!((names("pca"), names("of another version")), (String::new(), String::new()));
     }
 
     #[test]
