@@ -45,8 +45,7 @@ fn used(report: &Report, run: &RunInfo) -> Map<String, Value> {
 fn learnt(row: &str) -> Vec<String> {
     // A setting that was swept may stand behind the method.
     let method = row.split(' ').next().unwrap_or_default().parse::<MethodName>();
-    let parts = method.into_iter().flat_map(MethodName::parts).map(|part| part.to_string());
-    parts.map(|part| if part == "mahalanobis" { "lmnn".to_owned() } else { part }).collect()
+    method.into_iter().flat_map(MethodName::parts).map(MethodName::settings_name).collect()
 }
 
 /// How the settings of each run were searched, with its label; nothing for runs whose settings were given.

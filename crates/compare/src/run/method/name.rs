@@ -116,6 +116,15 @@ impl MethodName {
         deep.chain(self.metric.map(|metric| Self { base: Base::Pca, metric: Some(metric) }))
     }
 
+    /// What the settings call it, for a method that is one such part.
+    pub fn settings_name(self) -> String {
+        match self.metric {
+            // Another name for the same learner.
+            Some(Linear::Mahalanobis) => "lmnn".to_owned(),
+            _ => self.to_string(),
+        }
+    }
+
     /// A list as on the command line: names separated by commas, `all` for the standard set.
     pub fn parse_list(list: &str) -> Result<Vec<Self>, NameError> {
         let mut methods: Vec<Self> = Vec::new();

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::run::{
     config::Config,
-    method::{Base, Deep, Linear, MethodName},
+    method::{Base, Deep, MethodName},
 };
 use anyhow::Context;
 use std::collections::BTreeMap;
@@ -46,12 +46,11 @@ impl Subject {
     /// When there is no such method, or the table of search spaces lacks it.
     pub fn new(name: &str, config: &Config) -> anyhow::Result<Option<Self>> {
         let method: MethodName = name.parse()?;
-        // `mahalanobis` is another name for it.
-        let name = if method.metric == Some(Linear::Mahalanobis) { "lmnn" } else { name };
+        let name = method.settings_name();
         let (table, lines) = match (method.base, method.metric) {
-            (_, Some(_)) => (format!("method.{name}"), space::linear(name)),
-            (Base::Deep(Deep::Loss(_)), None) => (format!("method.losses.{name}"), space::deep(space::LOSSES, name)),
-            (Base::Deep(_), None) => (format!("method.{name}"), space::deep(space::DEEP, name)),
+            (_, Some(_)) => (format!("method.{name}"), space::linear(&name)),
+            (Base::Deep(Deep::Loss(_)), None) => (format!("method.losses.{name}"), space::deep(space::LOSSES, &name)),
+            (Base::Deep(_), None) => (format!("method.{name}"), space::deep(space::DEEP, &name)),
             (_, None) => return Ok(None),
         };
         let lines = lines.with_context(|| format!("no search space is known for {name}"))?;
@@ -67,7 +66,7 @@ impl Subject {
                 given.insert(path.to_owned(), tidy(value));
             }
         }
-        Ok(Some(Self { name: name.to_owned(), method, settings, given, table }))
+        Ok(Some(Self { name, method, settings, given, table }))
     }
 
     /// Everything that `methods` have to set, once each, and the names of those that have nothing to set. A hybrid
