@@ -90,10 +90,7 @@ pub(super) fn choice(table: &Table<'_>, column: Option<usize>, others: &[&Compar
         // Scores of goals are better high.
         lines.filter_map(|line| scored(line, column)).max_by(|a, b| a.mean.total_cmp(&b.mean))
     };
-    let (certainty, mut reason) = lead(others);
-    if certainty == Certainty::Tie {
-        reason += &cheaper(table, line, others);
-    }
+    let (certainty, reason) = lead(others, &cheaper(table, line, others));
     Some(Choice {
         purpose: purpose.to_owned(),
         best,
@@ -155,8 +152,8 @@ fn best_line<'l>(table: &'l Table<'_>, column: usize, others: &[&Comparison]) ->
     }
 }
 
-/// How far the best method is ahead of the others.
-fn lead(others: &[&Comparison]) -> (Certainty, String) {
+/// How far the best method is ahead of the others, with what more there is to say of those that it is tied with.
+fn lead(others: &[&Comparison], of_ties: &str) -> (Certainty, String) {
     let of = |outcome: Outcome| {
         let fits = others.iter().filter(|comparison| comparison.outcome == outcome);
         fits.map(|comparison| comparison.method.as_str()).collect::<Vec<&str>>()
@@ -170,15 +167,15 @@ fn lead(others: &[&Comparison]) -> (Certainty, String) {
         return (Certainty::OneSeed, "one seed, so that the difference to any other may be chance".to_owned());
     }
     let mut parts = Vec::new();
-    if !unripe.is_empty() {
-        parts.push(format!("{} {} still improving when the budget ended", unripe.join(", "), was(&unripe)));
+    if !ties.is_empty() {
+        parts.push(format!("it cannot be told from {}{of_ties}", ties.join(", ")));
     }
     if !constant.is_empty() {
         parts.push(format!("its lead over {} is the same in every seed, which may be chance", constant.join(", ")));
     }
-    // Ties stand at the end: what is said of them may go on.
-    if !ties.is_empty() {
-        parts.push(format!("it cannot be told from {}", ties.join(", ")));
+    // Others stand at the end: behind them `it` would be one of these.
+    if !unripe.is_empty() {
+        parts.push(format!("{} {} still improving when the budget ended", unripe.join(", "), was(&unripe)));
     }
     let certainty = match (ties.is_empty(), unripe.is_empty(), constant.is_empty()) {
         (false, _, _) => Certainty::Tie,

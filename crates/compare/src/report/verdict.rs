@@ -168,6 +168,11 @@ impl Ruling {
             Self::Undecided => "undecided",
         }
     }
+
+    /// What is left of it where it speaks against methods that were still improving when the budget ended.
+    fn against(self, unripe: &[&str]) -> Self {
+        if unripe.is_empty() { self } else { Self::Undecided }
+    }
 }
 
 impl Display for Ruling {

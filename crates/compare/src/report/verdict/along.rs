@@ -8,12 +8,7 @@ use super::{
     sentences, unripe,
 };
 use crate::report::{
-    Paradigm, Row,
-    again::Again,
-    axis::LABELS,
-    budget::{more_epochs, still_improving},
-    estimate::Estimate,
-    format::number,
+    Paradigm, Row, again::Again, axis::LABELS, budget::still_improving, estimate::Estimate, format::number,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -170,15 +165,12 @@ impl Sweep<'_> {
                 methods.extend(own.unripe(family));
             }
         }
-        let ruling = if methods.is_empty() { ruling } else { Ruling::Undecided };
-        (ruling, self.budget(&methods, again))
+        (ruling.against(&methods), self.budget(&methods, again))
     }
 
     /// That these methods were still improving when the budget ended.
     fn budget(&self, methods: &[&str], again: &Again) -> String {
-        unripe(methods, || {
-            again.sweep(self.axis, &[("--epochs", more_epochs(&self.rows, methods).to_string().as_str())])
-        })
+        unripe(&self.rows, methods, |epochs| again.sweep(self.axis, &[("--epochs", epochs)]))
     }
 
     /// Methods that stand for a family where it is behind, and whose loss was still falling there when the budget ended.

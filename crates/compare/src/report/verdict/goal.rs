@@ -8,7 +8,7 @@ use super::{
 use crate::report::{
     Paradigm, Row,
     again::Again,
-    budget::{more_epochs, still_improving},
+    budget::still_improving,
     definitions,
     estimate::{Estimate, fixed},
     items,
@@ -140,9 +140,7 @@ fn within_budget(estimate: &Estimate, rows: &[&Row], [a, b]: [&Best<'_>; 2], aga
         Ruling::Undecided => return (ruling, String::new()),
     };
     let methods: Vec<&str> = behind.methods.iter().copied().filter(|method| still_improving(rows, method)).collect();
-    let command = || again.run(&[("--epochs", more_epochs(rows, &methods).to_string().as_str())]);
-    let ruling = if methods.is_empty() { ruling } else { Ruling::Undecided };
-    (ruling, unripe(&methods, command))
+    (ruling.against(&methods), unripe(rows, &methods, |epochs| again.run(&[("--epochs", epochs)])))
 }
 
 fn seen_score(rows: &[&Row]) -> Vec<String> {

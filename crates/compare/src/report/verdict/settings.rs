@@ -1,15 +1,16 @@
 //! Training: what a setting that only some methods have does to them, the queue or the temperature.
 
 use super::{
-    COMMON, Difference, Verdict, advice,
+    COMMON, Difference, Ruling, Verdict, advice,
     along::along,
     family::{Best, Family},
-    sentences, weight,
+    sentences, unripe, weight,
 };
 use crate::report::{
     Paradigm, Row,
     again::Again,
     axis::{QUEUE, TEMPERATURE},
+    budget::still_improving,
     estimate::{Estimate, Seeds, mean},
     format::number,
 };
@@ -20,6 +21,14 @@ const SHARPNESS: &str = "Contrastive learning depends on its temperature more th
 
 /// The rows of a family at one value of an axis.
 type Point<'a> = (f64, Vec<&'a Row>);
+
+/// The best contrastive method at one length of the queue.
+struct Length<'a> {
+    queue: f64,
+    best: Best<'a>,
+    /// Whether its loss was still falling when the budget ended: its name, if so.
+    unripe: Vec<&'a str>,
+}
 
 /// How much a family's methods depend on a setting.
 struct Span<'a> {
@@ -34,17 +43,26 @@ struct Span<'a> {
 /// with the shortest?
 pub(super) fn queue(rows: &[&Row], again: &Again) -> Option<Verdict> {
     let points = points(rows, QUEUE, Paradigm::Contrastive);
-    let (score, found) = COMMON.iter().map(|score| (*score, best(&points, score))).find(|(_, all)| all.len() >= 2)?;
+    let (score, found) =
+        COMMON.iter().map(|score| (*score, lengths(&points, score))).find(|(_, all)| all.len() >= 2)?;
     let [short, .., long] = found.as_slice() else { return None };
-    let gain = Estimate::combine(&[(1.0, &long.1.seeds), (-1.0, &short.1.seeds)])?;
-    let at = |(value, best): &(f64, Best<'_>)| {
-        format!("queue {value} ({}) {}", best.methods.join(" or "), number(score, best.mean()))
+    let gain = Estimate::combine(&[(1.0, &long.best.seeds), (-1.0, &short.best.seeds)])?;
+    // What was still improving at both ends gains at both.
+    let behind: &[&str] = match gain.ruling() {
+        Ruling::Supported if long.unripe.is_empty() => &short.unripe,
+        Ruling::Refuted if short.unripe.is_empty() => &long.unripe,
+        _ => &[],
+    };
+    let at = |Length { queue, best, .. }: &Length<'_>| {
+        format!("queue {queue} ({}) {}", best.methods.join(" or "), number(score, best.mean()))
     };
     let lead = format!("{score}: {}; {}.", at(short), at(long));
     let sentence = format!("The longest queue gains {}.", weight(&gain));
     let command = |seeds: usize| again.sweep(QUEUE, &[("--seeds", seeds.to_string().as_str())]);
-    let evidence = sentences(&[lead, sentence, advice(&gain, again.test, command)]);
-    Some(Verdict::new(Difference::Training, NEGATIVES, Some(&gain), evidence).along(QUEUE))
+    let budget = unripe(rows, behind, |epochs| again.sweep(QUEUE, &[("--epochs", epochs)]));
+    let evidence = sentences(&[lead, sentence, advice(&gain, again.test, command), budget]);
+    let verdict = Verdict::new(Difference::Training, NEGATIVES, Some(&gain), evidence).along(QUEUE);
+    Some(Verdict { verdict: verdict.verdict.against(behind), ..verdict })
 }
 
 /// The verdict on the temperature, if it was swept: is more at stake for the contrastive methods than for the metric ones
@@ -100,11 +118,12 @@ fn points<'a>(rows: &[&'a Row], axis: &str, family: Paradigm) -> Vec<Point<'a>> 
     found
 }
 
-/// The best contrastive method at each value at which one has the score.
-fn best<'a>(points: &[Point<'a>], score: &str) -> Vec<(f64, Best<'a>)> {
-    let of = |(value, rows): &Point<'a>| {
+/// The best contrastive method at each length at which one has the score.
+fn lengths<'a>(points: &[Point<'a>], score: &str) -> Vec<Length<'a>> {
+    let of = |(queue, rows): &Point<'a>| {
         let best = Family::new(rows, Paradigm::Contrastive, &[score]).best()?;
-        Some((*value, best))
+        let unripe = best.methods.iter().copied().filter(|method| still_improving(rows, method)).collect();
+        Some(Length { queue: *queue, best, unripe })
     };
     points.iter().filter_map(of).collect()
 }
@@ -151,10 +170,7 @@ fn span_of(curve: &[Seeds]) -> Seeds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{
-        fixtures::{at, normal, seeds},
-        verdict::Ruling,
-    };
+    use crate::report::fixtures::{at, normal, seeds};
 
     const PROBE: &str = "transfer.seen.linear_probe";
 
@@ -181,6 +197,24 @@ mod tests {
         assert_eq!(verdict.evidence, evidence);
         rows.retain(|row| row.axes.get(QUEUE).is_none_or(|value| *value == 256.0));
         assert_eq!(judge(&rows, queue), None);
+    }
+
+    #[test]
+    fn a_queue_whose_steps_did_not_suffice_has_not_lost() {
+        let points = [(256.0, [0.5, 0.6, 0.7]), (4096.0, [0.6, 0.7, 0.83])];
+        let mut rows = along_axis(QUEUE, "moco", Paradigm::Contrastive, &points);
+        let mut still_falling = |length: f64| {
+            let own = rows.iter_mut().filter(|row| row.axes[QUEUE] == length);
+            own.for_each(|row| row.curve = vec![4.0, 3.0, 2.0, 1.0]);
+            judge(&rows, queue).unwrap()
+        };
+        let verdict = still_falling(256.0);
+        assert_eq!((verdict.verdict, verdict.effect.is_some()), (Ruling::Undecided, true));
+        let ends = "Undecided at this budget: the loss of moco was still falling when the budget ended; `compare sweep --axis \
+                    queue --epochs 8` decides.";
+        assert!(verdict.evidence.ends_with(ends), "{}", verdict.evidence);
+        // At both ends alike.
+        assert_eq!(still_falling(4096.0).verdict, Ruling::Supported);
     }
 
     #[test]

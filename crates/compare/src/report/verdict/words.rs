@@ -2,7 +2,8 @@
 
 use super::{Ruling, family::Best};
 use crate::report::{
-    Paradigm,
+    Paradigm, Row,
+    budget::more_epochs,
     estimate::{Estimate, MARGIN, MOST_SEEDS, Over, ROUNDING},
     format::{interval, number, plain, signed},
 };
@@ -36,16 +37,16 @@ pub(super) fn weight(estimate: &Estimate) -> String {
     }
 }
 
-/// That methods on the side that is behind were still improving when the budget ended, and the command that goes on; empty
-/// without such methods.
-pub(super) fn unripe(methods: &[&str], command: impl FnOnce() -> String) -> String {
+/// That methods on the side that is behind were still improving when the budget ended, and the command with more epochs;
+/// empty without such methods.
+pub(super) fn unripe(rows: &[&Row], methods: &[&str], command: impl FnOnce(&str) -> String) -> String {
     if methods.is_empty() {
         return String::new();
     }
+    let command = command(&more_epochs(rows, methods).to_string());
+    let methods = methods.join(" and ");
     format!(
-        "Undecided at this budget: the loss of {} was still falling when the budget ended; `{}` decides.",
-        methods.join(" and "),
-        command()
+        "Undecided at this budget: the loss of {methods} was still falling when the budget ended; `{command}` decides."
     )
 }
 
