@@ -1,6 +1,6 @@
-//! What was run, and what went wrong: the lists that Markdown and HTML show around the tables.
+//! What was run: the lists that Markdown and HTML show around the tables.
 
-use super::{Crossover, Report, Row, RunInfo, Status, Tuning, format::count, groups::distinct};
+use super::{Crossover, Report, Row, RunInfo, Tuning, format::count, groups::distinct};
 use crate::run::MethodName;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -63,28 +63,6 @@ pub(super) fn crossovers(report: &Report) -> Vec<String> {
         run => format!("{run}: {}: {}", crossover.score, crossover.sentence),
     };
     report.crossovers.iter().map(line).collect()
-}
-
-/// Failures, stopped rows, notes of rows, notes of the report.
-pub(super) fn remarks(report: &Report) -> Vec<String> {
-    let about = |run: &str, method: &str, seed: u64, text: &str| match run {
-        "" => format!("{method}, seed {seed}: {text}"),
-        run => format!("{run}: {method}, seed {seed}: {text}"),
-    };
-    let mut remarks = Vec::new();
-    for failure in &report.failures {
-        let text = format!("failed: {}", failure.error);
-        remarks.push(about(&failure.run, &failure.method, failure.seed, &text));
-    }
-    for row in &report.rows {
-        let stopped =
-            "stopped before the end of its budget and left out of means and verdicts; `compare run --resume` goes on";
-        let stopped = (row.status == Status::Stopped).then_some(stopped);
-        let texts = stopped.into_iter().chain(row.notes.iter().map(String::as_str));
-        remarks.extend(texts.map(|text| about(&row.run, &row.method, row.seed, text)));
-    }
-    remarks.extend(report.notes.iter().cloned());
-    remarks
 }
 
 fn facts(run: &RunInfo, rows: &[Row]) -> Facts {
@@ -189,24 +167,5 @@ mod tests {
         let spent = facts.iter().find(|fact| fact.0 == "Budget of each method").unwrap();
         let expected = "1 epoch, 1 step of 256 images, 256 images in all; 344 of 600 training items are never used";
         assert_eq!(spent.1, expected);
-    }
-
-    #[test]
-    fn remarks_of_all_kinds() {
-        let mut report = head_to_head();
-        report.rows[1].status = Status::Stopped;
-        report.rows[2].notes.push("collapsed".into());
-        report.failures.push(Failure { method: "byol".into(), seed: 1, error: "no memory".into(), run: String::new() });
-        report.notes.push("on battery".into());
-        assert_eq!(
-            remarks(&report),
-            [
-                "byol, seed 1: failed: no memory",
-                "pixels, seed 2: stopped before the end of its budget and left out of means and verdicts; `compare run \
-                 --resume` goes on",
-                "pixels, seed 3: collapsed",
-                "on battery",
-            ]
-        );
     }
 }

@@ -7,7 +7,7 @@ use super::{
     definitions,
     facts::{self, Facts},
     format::{interval, number, probability, signed, with_half},
-    gallery, recommendation,
+    gallery, recommendation, remarks,
     table::{LEGEND, Line, Mark, Table, tables},
     verdict::Part,
 };
@@ -33,7 +33,7 @@ fn page(report: &Report, pictures: &Figures) -> Result<String, minijinja::Error>
         })
         .collect();
     let meanings: Facts = report.definitions.iter().map(|(name, text)| (name.clone(), text.clone())).collect();
-    let remarks: Vec<Value> = facts::remarks(report).iter().map(|remark| marked(remark)).collect();
+    let remarks: Vec<Value> = remarks::remarks(report).iter().map(|remark| marked(remark)).collect();
     environment.get_template(NAME)?.render(context! {
         title => facts::title(report),
         thumbnails => gallery::thumbnails(pictures),

@@ -4,6 +4,7 @@ use super::{
     Comparison, Ranking, Recommendation, Report, Summary, TunedSetting, Tuning, Verdict,
     facts::{self, Facts},
     format::{number, probability, signed, with_half},
+    remarks,
     table::{Cell, LEGEND, Mark, Table, tables},
 };
 
@@ -195,7 +196,7 @@ fn tunings(report: &Report) -> String {
 }
 
 fn remarks(report: &Report) -> String {
-    section("Remarks", facts::remarks(report).iter().map(|remark| format!("- {}", escape(remark))).collect())
+    section("Remarks", remarks::remarks(report).iter().map(|remark| format!("- {}", escape(remark))).collect())
 }
 
 fn crossovers(report: &Report) -> String {

@@ -31,6 +31,7 @@ mod join;
 mod markdown;
 mod ranking;
 mod recommendation;
+mod remarks;
 mod row;
 mod standing;
 mod summary;

@@ -3,7 +3,7 @@
 use super::{
     Paradigm, Recommendation, Report, facts,
     format::with_half,
-    recommendation,
+    recommendation, remarks,
     table::{LEGEND, Line, Mark, Table, rank, tables},
     verdict::{Ruling, Verdict},
 };
@@ -71,7 +71,7 @@ pub fn render(report: &Report, folder: &Path, style: Style) -> String {
         let lines = facts::crossovers(report).into_iter().map(|line| wrap(&printable(&line), "  ", style));
         blocks.push(format!("{}\n{}", style.paint("1", "Crossovers"), lines.collect::<Vec<_>>().join("\n")));
     }
-    let remarks: Vec<_> = facts::remarks(report).iter().map(|remark| wrap(&printable(remark), "  ", style)).collect();
+    let remarks: Vec<_> = remarks::remarks(report).iter().map(|remark| wrap(&printable(remark), "  ", style)).collect();
     if !remarks.is_empty() {
         blocks.push(format!("{}\n{}", style.paint("1", "Remarks"), remarks.join("\n")));
     }

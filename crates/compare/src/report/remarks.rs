@@ -1,0 +1,110 @@
+//! What went wrong, or is worth knowing, while the rows were made.
+
+use super::{Report, Status};
+use std::collections::BTreeSet;
+
+const STOPPED: &str =
+    "stopped before the end of its budget and left out of means and verdicts; `compare run --resume` goes on";
+
+/// Something that is said of one row or of several.
+struct Remark<'a> {
+    run: &'a str,
+    text: String,
+    /// Methods, in the order of their rows, with the seeds.
+    who: Vec<(&'a str, BTreeSet<u64>)>,
+}
+
+impl Remark<'_> {
+    /// `run: pixels, pca, seeds 0, 1: text`.
+    fn line(&self) -> String {
+        let mut groups: Vec<(Vec<&str>, &BTreeSet<u64>)> = Vec::new();
+        for (method, seeds) in &self.who {
+            match groups.iter_mut().find(|(_, own)| *own == seeds) {
+                Some((methods, _)) => methods.push(method),
+                None => groups.push((vec![method], seeds)),
+            }
+        }
+        let group = |(methods, seeds): (Vec<&str>, &BTreeSet<u64>)| {
+            let several = if seeds.len() == 1 { "seed" } else { "seeds" };
+            let seeds = seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+            format!("{}, {several} {seeds}", methods.join(", "))
+        };
+        let who = groups.into_iter().map(group).collect::<Vec<_>>().join("; ");
+        let run = if self.run.is_empty() { String::new() } else { format!("{}: ", self.run) };
+        format!("{run}{who}: {}", self.text)
+    }
+}
+
+/// Failures, stopped rows and notes of rows, each text once for all rows of a run that it is about; notes of the report.
+pub(super) fn remarks(report: &Report) -> Vec<String> {
+    let mut found: Vec<Remark<'_>> = Vec::new();
+    for failure in &report.failures {
+        add(&mut found, &failure.run, &failure.method, failure.seed, &format!("failed: {}", failure.error));
+    }
+    for row in &report.rows {
+        let stopped = (row.status == Status::Stopped).then_some(STOPPED);
+        for text in stopped.into_iter().chain(row.notes.iter().map(String::as_str)) {
+            add(&mut found, &row.run, &row.method, row.seed, text);
+        }
+    }
+    found.iter().map(Remark::line).chain(report.notes.iter().cloned()).collect()
+}
+
+fn add<'a>(found: &mut Vec<Remark<'a>>, run: &'a str, method: &'a str, seed: u64, text: &str) {
+    match found.iter_mut().find(|remark| remark.run == run && remark.text == text) {
+        Some(remark) => match remark.who.iter_mut().find(|(own, _)| *own == method) {
+            Some((_, seeds)) => {
+                seeds.insert(seed);
+            }
+            None => remark.who.push((method, BTreeSet::from([seed]))),
+        },
+        None => found.push(Remark { run, text: text.to_owned(), who: vec![(method, BTreeSet::from([seed]))] }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Failure, fixtures::head_to_head};
+
+    #[test]
+    fn remarks_of_all_kinds() {
+        let mut report = head_to_head();
+        report.rows[1].status = Status::Stopped;
+        report.rows[2].notes.push("collapsed".into());
+        report.failures.push(Failure { method: "byol".into(), seed: 1, error: "no memory".into(), run: String::new() });
+        report.notes.push("on battery".into());
+        assert_eq!(
+            remarks(&report),
+            [
+                "byol, seed 1: failed: no memory",
+                "pixels, seed 2: stopped before the end of its budget and left out of means and verdicts; `compare run \
+                 --resume` goes on",
+                "pixels, seed 3: collapsed",
+                "on battery",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_said_of_several_rows_is_said_once() {
+        let mut report = head_to_head();
+        let note = |report: &mut Report, method: &str, seeds: &[u64], text: &str| {
+            let own = report.rows.iter_mut().filter(|row| row.method == method && seeds.contains(&row.seed));
+            own.for_each(|row| row.notes.push(text.to_owned()));
+        };
+        note(&mut report, "simclr", &[1, 3], "frozen");
+        note(&mut report, "pixels", &[1, 2, 3], "frozen");
+        note(&mut report, "triplet", &[1, 2, 3], "frozen");
+        note(&mut report, "triplet", &[2], "collapsed");
+        let mut other = report.rows.iter().find(|row| row.method == "pixels").unwrap().clone();
+        other.run = "b".into();
+        report.rows.push(other);
+        let expected = [
+            "pixels, triplet, seeds 1, 2, 3; simclr, seeds 1, 3: frozen",
+            "triplet, seed 2: collapsed",
+            "b: pixels, seed 1: frozen",
+        ];
+        assert_eq!(remarks(&report), expected);
+    }
+}
