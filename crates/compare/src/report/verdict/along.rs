@@ -7,9 +7,7 @@ use super::{
     leads::Leads,
     sentences, unripe,
 };
-use crate::report::{
-    Paradigm, Row, again::Again, axis::LABELS, budget::still_improving, estimate::Estimate, format::number,
-};
+use crate::report::{Paradigm, Row, again::Again, axis::LABELS, estimate::Estimate, format::number};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Values by axis, as bits: positive numbers keep their order so.
@@ -93,8 +91,7 @@ fn point<'a>(rows: &[&'a Row], axis: &str, value: f64, score: &str) -> Option<Po
         Some((seed, pairs.map(|(ours, theirs)| ours - theirs).collect::<Vec<f64>>()))
     });
     let parts = parts.collect();
-    let methods = metric.methods.iter().chain(&contrastive.methods).copied();
-    let unripe = methods.filter(|method| still_improving(&rows, method)).collect();
+    let unripe = [&metric, &contrastive].into_iter().flat_map(|best| best.unripe(&rows)).collect();
     Some(Point { value, metric, contrastive, parts, unripe })
 }
 

@@ -2,6 +2,7 @@
 
 use crate::report::{
     Paradigm, Row,
+    budget::still_improving,
     estimate::{Seeds, mean},
 };
 use std::collections::BTreeMap;
@@ -62,10 +63,15 @@ fn mean_of(seeds: &Seeds) -> f64 {
     seeds.values().sum::<f64>() / seeds.len() as f64
 }
 
-impl Best<'_> {
+impl<'a> Best<'a> {
     /// Mean over the seeds, of which there is at least one.
     pub fn mean(&self) -> f64 {
         mean_of(&self.seeds)
+    }
+
+    /// Of its methods those whose loss was still falling in these rows when the budget ended.
+    pub fn unripe(&self, rows: &[&Row]) -> Vec<&'a str> {
+        self.methods.iter().copied().filter(|method| still_improving(rows, method)).collect()
     }
 }
 

@@ -8,7 +8,6 @@ use super::{
 use crate::report::{
     Paradigm, Row,
     again::Again,
-    budget::still_improving,
     definitions,
     estimate::{Estimate, fixed},
     items,
@@ -139,7 +138,7 @@ fn within_budget(estimate: &Estimate, rows: &[&Row], [a, b]: [&Best<'_>; 2], aga
         Ruling::Refuted => a,
         Ruling::Undecided => return (ruling, String::new()),
     };
-    let methods: Vec<&str> = behind.methods.iter().copied().filter(|method| still_improving(rows, method)).collect();
+    let methods = behind.unripe(rows);
     (ruling.against(&methods), unripe(rows, &methods, |epochs| again.run(&[("--epochs", epochs)])))
 }
 

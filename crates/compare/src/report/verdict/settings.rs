@@ -10,7 +10,6 @@ use crate::report::{
     Paradigm, Row,
     again::Again,
     axis::{QUEUE, TEMPERATURE},
-    budget::still_improving,
     estimate::{Estimate, Seeds, mean},
     format::number,
 };
@@ -26,7 +25,7 @@ type Point<'a> = (f64, Vec<&'a Row>);
 struct Length<'a> {
     queue: f64,
     best: Best<'a>,
-    /// Whether its loss was still falling when the budget ended: its name, if so.
+    /// Of its methods those whose loss was still falling when the budget ended.
     unripe: Vec<&'a str>,
 }
 
@@ -122,8 +121,7 @@ fn points<'a>(rows: &[&'a Row], axis: &str, family: Paradigm) -> Vec<Point<'a>> 
 fn lengths<'a>(points: &[Point<'a>], score: &str) -> Vec<Length<'a>> {
     let of = |(queue, rows): &Point<'a>| {
         let best = Family::new(rows, Paradigm::Contrastive, &[score]).best()?;
-        let unripe = best.methods.iter().copied().filter(|method| still_improving(rows, method)).collect();
-        Some(Length { queue: *queue, best, unripe })
+        Some(Length { queue: *queue, unripe: best.unripe(rows), best })
     };
     points.iter().filter_map(of).collect()
 }
