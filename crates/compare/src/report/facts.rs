@@ -1,6 +1,10 @@
 //! What was run: the lists that Markdown and HTML show around the tables.
 
-use super::{Crossover, Report, Row, RunInfo, Tuning, format::count, groups::distinct};
+use super::{
+    Crossover, Report, Row, RunInfo, Tuning,
+    format::{self, count},
+    groups::distinct,
+};
 use crate::run::MethodName;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -86,14 +90,13 @@ fn facts(run: &RunInfo, rows: &[Row]) -> Facts {
         let unused = data.train - budget.images_seen;
         spent += &format!("; {unused} of {} are never used", count(data.train, "training item"));
     }
-    let seeds = seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
     let facts = [
         ("Data set", data.name.clone()),
         ("Classes", classes),
         ("Items", items),
         ("Encoder", run.encoder.clone()),
         ("Budget of each method", spent),
-        ("Seeds", seeds),
+        ("Seeds", format::seeds(&seeds)),
         ("Backend", run.backend.clone()),
         ("Device", run.device.clone()),
         ("Version", run.version.clone()),

@@ -1,6 +1,7 @@
 //! How numbers look to a person.
 
 use super::definitions::{self, Better};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Digits of a score.
 const DIGITS: usize = 3;
@@ -57,6 +58,17 @@ pub(super) fn interval(low: f64, high: f64) -> String {
 /// So many of something: `1 epoch`, `2 epochs`.
 pub(super) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A method with the settings that were swept: `triplet batch=32`.
+pub(super) fn labelled(method: &str, axes: &BTreeMap<String, f64>) -> String {
+    let axes: String = axes.iter().map(|(axis, value)| format!(" {axis}={value}")).collect();
+    format!("{method}{axes}")
+}
+
+/// Seeds, smallest first: `0, 1, 2`.
+pub(super) fn seeds(seeds: &BTreeSet<u64>) -> String {
+    seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// A share in percent, without needless digits.

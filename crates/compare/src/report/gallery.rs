@@ -8,8 +8,8 @@ use super::{
 use minijinja::{Value, context};
 use std::collections::BTreeSet;
 
-/// Most bytes of small pictures in a page. Where there are more, marks of maps have names alone.
-const PICTURES: usize = 2_100_000;
+/// Bytes of a picture's rule in the style sheet around its file, at most.
+const RULE: usize = 64;
 
 /// The drawings, with their tables.
 pub(super) fn figures(report: &Report, pictures: &Figures) -> Vec<Value> {
@@ -32,20 +32,22 @@ pub(super) fn figures(report: &Report, pictures: &Figures) -> Vec<Value> {
 }
 
 /// Style-sheet classes of the small pictures with their files in base64, each picture once: those of the galleries
-/// first, then those of the maps, as far as [`PICTURES`] goes.
-pub(super) fn thumbnails(pictures: &Figures) -> Vec<Value> {
+/// first, then those of the maps, as far as `room`, a number of bytes, goes. Marks of maps without a picture have their
+/// names.
+pub(super) fn thumbnails(pictures: &Figures, room: usize) -> Vec<Value> {
     let sets = || pictures.sets.iter().enumerate();
     let of_galleries = sets().flat_map(|(number, set)| {
         let queries = set.methods.iter().flat_map(|own| &own.gallery);
         queries.flat_map(|query| query.neighbors.iter().chain([&query.query])).map(move |shown| (number, shown.item))
     });
     let of_maps = sets().flat_map(|(number, set)| set.points.iter().map(move |shown| (number, shown.item)));
-    let (mut taken, mut left, mut found) = (BTreeSet::new(), PICTURES, Vec::new());
+    let (mut taken, mut left, mut found) = (BTreeSet::new(), room, Vec::new());
     for (number, item) in of_galleries.chain(of_maps) {
         let set = &pictures.sets[number];
-        let Some(png) = set.thumbnails.get(&item).filter(|png| png.base64().len() <= left) else { continue };
-        if taken.insert((number, item)) {
-            left -= png.base64().len();
+        let Some(png) = set.thumbnails.get(&item) else { continue };
+        let bytes = png.base64().len() + RULE;
+        if bytes <= left && taken.insert((number, item)) {
+            left -= bytes;
             // Only base64 can be in it.
             let data = Value::from_safe_string(png.base64().to_owned());
             found.push(context! { class => set.thumbnail(number, item), data => data });
@@ -161,12 +163,12 @@ mod tests {
     fn pictures_stay_within_their_bytes_and_galleries_come_first() {
         let mut pictures = figures();
         let set = &mut pictures.sets[0];
-        // Three quarters of the whole each, in base64; the query's neighbours come first.
-        let large = || Png::new(&vec![0; PICTURES / 16 * 9]);
+        // Three quarters of the room each, in base64; the query's neighbours come first.
+        let large = || Png::new(&[0; 9_000]);
         set.thumbnails = [(3, large()), (7, large()), (9, Png::new(&[1, 2, 3])), (11, Png::new(&[4]))].into();
         set.points.iter_mut().for_each(|point| point.item = 9);
         let shown: Vec<String> =
-            thumbnails(&pictures).iter().map(|thumb| thumb.get_attr("class").unwrap().to_string()).collect();
+            thumbnails(&pictures, 16_000).iter().map(|thumb| thumb.get_attr("class").unwrap().to_string()).collect();
         // Item 3, the query, has no room left; nothing shows item 11.
         assert_eq!(shown, ["t0-7", "t0-9"]);
     }

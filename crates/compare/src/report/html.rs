@@ -6,7 +6,7 @@ use super::{
     choice::{Certainty, Choice, Scored},
     definitions,
     facts::{self, Facts},
-    format::{interval, number, probability, signed, with_half},
+    format::{interval, labelled, number, probability, signed, with_half},
     gallery, recommendation, remarks,
     table::{LEGEND, Line, Mark, Table, tables},
     verdict::Part,
@@ -15,6 +15,9 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 
 /// The template's name ends in `.html`, so that everything put into it is escaped.
 const NAME: &str = "page.html";
+
+/// Bytes of a page. Small pictures take what the rest of it leaves.
+const PAGE: usize = 4_900_000;
 
 /// The whole report as a page.
 pub(super) fn render(report: &Report, pictures: &Figures) -> Result<String, ReportError> {
@@ -34,9 +37,8 @@ fn page(report: &Report, pictures: &Figures) -> Result<String, minijinja::Error>
         .collect();
     let meanings: Facts = report.definitions.iter().map(|(name, text)| (name.clone(), text.clone())).collect();
     let remarks: Vec<Value> = remarks::remarks(report).iter().map(|remark| marked(remark)).collect();
-    environment.get_template(NAME)?.render(context! {
+    let all = context! {
         title => facts::title(report),
-        thumbnails => gallery::thumbnails(pictures),
         maps => !pictures.sets.is_empty(),
         answers => answers(report),
         joint => recommendation::joint(&report.recommendation),
@@ -55,7 +57,11 @@ fn page(report: &Report, pictures: &Figures) -> Result<String, minijinja::Error>
         runs => runs,
         tunings => facts::tunings(report).iter().map(|(run, found)| tuning(run, found)).collect::<Vec<_>>(),
         definitions => pairs(&meanings),
-    })
+    };
+    let template = environment.get_template(NAME)?;
+    let page = |thumbnails: Vec<Value>| template.render(context! { thumbnails, ..all.clone() });
+    let room = PAGE.saturating_sub(page(Vec::new())?.len());
+    page(gallery::thumbnails(pictures, room))
 }
 
 fn advice(advice: &Recommendation) -> Value {
@@ -219,11 +225,10 @@ fn drawing(chart: &Chart, table: &Table<'_>) -> Value {
 }
 
 fn summary(summary: &Summary) -> Value {
-    let axes: String = summary.axes.iter().map(|(axis, value)| format!(" {axis}={value}")).collect();
     let end = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| number(&summary.metric, value));
     context! {
         run => summary.run.as_str(),
-        method => format!("{}{axes}", summary.method),
+        method => labelled(&summary.method, &summary.axes),
         metric => summary.metric.as_str(),
         mean => number(&summary.metric, summary.mean),
         low => end(summary.ci95_low),

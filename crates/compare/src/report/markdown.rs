@@ -3,7 +3,7 @@
 use super::{
     Comparison, Ranking, Recommendation, Report, Summary, TunedSetting, Tuning, Verdict,
     facts::{self, Facts},
-    format::{number, probability, signed, with_half},
+    format::{labelled, number, probability, signed, with_half},
     remarks,
     table::{Cell, LEGEND, Mark, Table, tables},
 };
@@ -140,10 +140,9 @@ fn summary(report: &Report) -> String {
             Some((low, high)) => format!("{} to {}", number(&summary.metric, low), number(&summary.metric, high)),
             None => "-".to_owned(),
         };
-        let axes: String = summary.axes.iter().map(|(axis, value)| format!(" {axis}={value}")).collect();
         let run = joined.then(|| escape(&summary.run));
         let cells = [
-            escape(&format!("{}{axes}", summary.method)),
+            escape(&labelled(&summary.method, &summary.axes)),
             escape(&summary.metric),
             number(&summary.metric, summary.mean),
             interval,

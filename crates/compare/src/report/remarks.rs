@@ -1,6 +1,9 @@
 //! What went wrong, or is worth knowing, while the rows were made.
 
-use super::{Report, Status};
+use super::{
+    Report, Status,
+    format::{self, labelled},
+};
 use std::collections::BTreeSet;
 
 const STOPPED: &str =
@@ -10,8 +13,8 @@ const STOPPED: &str =
 struct Remark<'a> {
     run: &'a str,
     text: String,
-    /// Methods, in the order of their rows, with the seeds.
-    who: Vec<(&'a str, BTreeSet<u64>)>,
+    /// Methods, with the settings that were swept, in the order of their rows, with the seeds.
+    who: Vec<(String, BTreeSet<u64>)>,
 }
 
 impl Remark<'_> {
@@ -26,8 +29,7 @@ impl Remark<'_> {
         }
         let group = |(methods, seeds): (Vec<&str>, &BTreeSet<u64>)| {
             let several = if seeds.len() == 1 { "seed" } else { "seeds" };
-            let seeds = seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-            format!("{}, {several} {seeds}", methods.join(", "))
+            format!("{}, {several} {}", methods.join(", "), format::seeds(seeds))
         };
         let who = groups.into_iter().map(group).collect::<Vec<_>>().join("; ");
         let run = if self.run.is_empty() { String::new() } else { format!("{}: ", self.run) };
@@ -39,18 +41,18 @@ impl Remark<'_> {
 pub(super) fn remarks(report: &Report) -> Vec<String> {
     let mut found: Vec<Remark<'_>> = Vec::new();
     for failure in &report.failures {
-        add(&mut found, &failure.run, &failure.method, failure.seed, &format!("failed: {}", failure.error));
+        add(&mut found, &failure.run, failure.method.clone(), failure.seed, &format!("failed: {}", failure.error));
     }
     for row in &report.rows {
         let stopped = (row.status == Status::Stopped).then_some(STOPPED);
         for text in stopped.into_iter().chain(row.notes.iter().map(String::as_str)) {
-            add(&mut found, &row.run, &row.method, row.seed, text);
+            add(&mut found, &row.run, labelled(&row.method, &row.axes), row.seed, text);
         }
     }
     found.iter().map(Remark::line).chain(report.notes.iter().cloned()).collect()
 }
 
-fn add<'a>(found: &mut Vec<Remark<'a>>, run: &'a str, method: &'a str, seed: u64, text: &str) {
+fn add<'a>(found: &mut Vec<Remark<'a>>, run: &'a str, method: String, seed: u64, text: &str) {
     match found.iter_mut().find(|remark| remark.run == run && remark.text == text) {
         Some(remark) => match remark.who.iter_mut().find(|(own, _)| *own == method) {
             Some((_, seeds)) => {
@@ -73,6 +75,8 @@ mod tests {
         report.rows[1].status = Status::Stopped;
         report.rows[2].notes.push("collapsed".into());
         report.failures.push(Failure { method: "byol".into(), seed: 1, error: "no memory".into(), run: String::new() });
+        report.rows[3].axes.insert("batch".into(), 32.0);
+        report.rows[3].notes.push("collapsed".into());
         report.notes.push("on battery".into());
         assert_eq!(
             remarks(&report),
@@ -80,7 +84,7 @@ mod tests {
                 "byol, seed 1: failed: no memory",
                 "pixels, seed 2: stopped before the end of its budget and left out of means and verdicts; `compare run \
                  --resume` goes on",
-                "pixels, seed 3: collapsed",
+                "pixels, seed 3; triplet batch=32, seed 1: collapsed",
                 "on battery",
             ]
         );

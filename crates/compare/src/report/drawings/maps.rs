@@ -10,8 +10,8 @@ use crate::report::{
 const SIDE: f64 = 240.0;
 /// Colours of classes; more classes take them again with other shapes.
 const COLORS: usize = 10;
-/// Most marks in all maps of a page: about 2 MB. A page over many runs shows every second item, or fewer.
-const MARKS: usize = 24_000;
+/// Most marks in all maps of a page: about 1.4 MB. A page over many runs shows every second item, or fewer.
+const MARKS: usize = 16_000;
 
 /// Maps by t-SNE and by principal components, of the trained and of the unseen classes.
 pub(super) fn maps(pictures: &Figures) -> Vec<Figure> {

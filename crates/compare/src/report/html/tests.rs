@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::report::{
-    Bootstrap,
+    Bootstrap, Png, Shown,
     fixtures::{figures, head_to_head, row, tuning},
 };
 
@@ -129,6 +129,21 @@ fn pictures_are_shown_and_escaped() {
     links_stay_inside(&page);
     assert_eq!(page.matches("url(").count(), page.matches("url(\"data:image/png;base64,").count());
     assert_eq!(page.matches("<figure>").count(), page.matches("<figcaption>").count());
+}
+
+/// However many pictures there are, the page takes as many as fit into it, those of the galleries first.
+#[test]
+fn many_pictures_leave_the_page_below_its_limit() {
+    let mut pictures = figures();
+    let set = &mut pictures.sets[0];
+    set.points = (0..1_000).map(|item| Shown { item, class: 0 }).collect();
+    set.thumbnails = (0..1_000).map(|item| (item, Png::new(&[0; 6_000]))).collect();
+    let page = render(&head_to_head(), &pictures).unwrap();
+    assert!((PAGE - 16_000..=PAGE).contains(&page.len()), "{} bytes", page.len());
+    for item in [3, 7, 9] {
+        assert!(page.contains(&format!(".t0-{item}{{background-image:")), "{item}");
+    }
+    assert!(page.contains(".t0-0{") && !page.contains(".t0-999{"));
 }
 
 #[test]
