@@ -36,7 +36,12 @@ pub enum Axis {
 
 /// Name, default values and meaning of every axis.
 pub static AXES: [(Axis, &str, &str, &str); 9] = [
-    (Axis::Labels, "labels", "0.01,0.02,0.05,0.1,0.25,0.5,1", "share of the labels given, to train with and to probe"),
+    (
+        Axis::Labels,
+        "labels",
+        "0.005,0.01,0.02,0.05,0.1,0.25,0.5,1",
+        "share of the labels given, to train with and to probe",
+    ),
     (Axis::Noise, "noise", "0,0.1,0.2,0.3,0.4", "share of the labels that are false"),
     (Axis::Batch, "batch", "32,64,128,256,512", "images a step"),
     (Axis::Queue, "queue", "256,1024,4096,16384", "embeddings in the queue of moco, nnclr, ressl, swav"),

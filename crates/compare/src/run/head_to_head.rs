@@ -201,9 +201,10 @@ impl Runner<'_> {
             _ => embedded.seen[0].select(&self.data.given.items),
         };
         let start = Instant::now();
-        let fitted = supervision::fit(self.config, self.data, metric, &rows, seed)?;
+        let (fitted, note) = supervision::fit(self.config, self.data, metric, &rows, seed)?;
         learnt.cost.train_seconds += start.elapsed().as_secs_f64();
         learnt.cost.peak_memory_bytes = learnt.cost.peak_memory_bytes.max(memory::peak());
+        learnt.notes.extend(note);
         if !fitted.converged {
             learnt
                 .notes

@@ -9,10 +9,13 @@ use super::{
     told::Told,
 };
 use anyhow::{Context, anyhow, bail, ensure};
-use metric::{mahalanobis::Fitted, weak::WeakKind};
+use metric::{
+    mahalanobis::{Fitted, Learner, Lmnn, Mahalanobis, MahalanobisError},
+    weak::WeakKind,
+};
 use nearfar_core::{backend::did_you_mean, data::Dataset, matrix::Matrix};
 use serde::{Deserialize, Serialize};
-use std::{borrow::Cow, path::PathBuf};
+use std::{borrow::Cow, collections::BTreeMap, path::PathBuf};
 
 /// What methods that learn from labels are told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,17 +168,52 @@ pub fn visit<V: DeepVisitor>(config: &Config, data: &Prepared, deep: Deep, visit
     }
 }
 
-/// Learns a Mahalanobis metric on features `rows` of the images that the learner may see, from what it is told. Whatever the
-/// learner draws, it draws anew for every `seed` of a row: a repetition that draws the same again would show no spread.
-pub fn fit(config: &Config, data: &Prepared, metric: Linear, rows: &Matrix, seed: u64) -> anyhow::Result<Fitted> {
+/// Learns a Mahalanobis metric on features `rows` of the images that the learner may see, from what it is told, and says
+/// in what it left its settings. Whatever the learner draws, it draws anew for every `seed` of a row: a repetition that
+/// draws the same again would show no spread.
+pub fn fit(
+    config: &Config,
+    data: &Prepared,
+    metric: Linear,
+    rows: &Matrix,
+    seed: u64,
+) -> anyhow::Result<(Fitted, Option<String>)> {
     let settings = seeded(&config.method, seed.wrapping_sub(config.split_seed()));
-    match &data.told {
-        Some(told) if metric != Linear::Covariance => told.fit(&settings, metric, rows),
-        _ => {
-            let labels = seen_by(data, metric).labels_for("a Mahalanobis learner")?;
-            Ok(settings.learner(metric).fit(rows, labels)?)
-        }
+    if let Some(told) = data.told.as_ref().filter(|_| metric != Linear::Covariance) {
+        return Ok((told.fit(&settings, metric, rows)?, None));
     }
+    let labels = seen_by(data, metric).labels_for("a Mahalanobis learner")?;
+    let part = data.labelled.len() < data.seen.train.len();
+    match metric {
+        Linear::Mahalanobis | Linear::Lmnn if part => Ok(lmnn_on_a_part(&settings.lmnn, rows, labels)?),
+        _ => Ok((settings.learner(metric).fit(rows, labels)?, None)),
+    }
+}
+
+/// LMNN on a part of the labels, with as many target neighbours as the smallest class of that part has for each of its rows,
+/// and a word where these are fewer than were asked for. A class that is small with all labels is refused by the learner.
+fn lmnn_on_a_part(
+    settings: &Lmnn,
+    rows: &Matrix,
+    labels: &[usize],
+) -> Result<(Fitted, Option<String>), MahalanobisError> {
+    let mut sizes: BTreeMap<usize, usize> = BTreeMap::new();
+    labels.iter().for_each(|class| *sizes.entry(*class).or_default() += 1);
+    let (asked, most) = (settings.neighbors, sizes.into_values().min().unwrap_or(0).saturating_sub(1));
+    if asked <= most {
+        return Ok((settings.fit(rows, labels)?, None));
+    }
+    if most == 0 {
+        // Without target neighbours the loss has no terms, and nothing moves from where it starts.
+        let model = Mahalanobis::euclidean(rows.cols())?;
+        let fitted = Fitted { model, iterations: 0, objective: Vec::new(), converged: true, rows_used: labels.len() };
+        let note = "a class has one label only, and so no target neighbour: LMNN left the distance Euclidean";
+        return Ok((fitted, Some(note.to_owned())));
+    }
+    let fitted = Lmnn { neighbors: most, ..settings.clone() }.fit(rows, labels)?;
+    let note =
+        format!("LMNN with {most} target neighbours in place of {asked}: the smallest class has {} labels", most + 1);
+    Ok((fitted, Some(note)))
 }
 
 /// Whether a learner draws: pairs, quadruplets, triplets or chunks from the classes, or some of the rows.
@@ -219,6 +257,26 @@ mod tests {
         assert_eq!((settings.itml.seed, moved.itml.seed, moved.scml.seed, moved.rca.seed), (0, 5, 5, 5));
         assert_eq!(seeded(&moved, 0), moved);
         assert!(draws(&settings, Linear::Itml) && !draws(&settings, Linear::Lmnn) && !draws(&settings, Linear::Nca));
+    }
+
+    /// Two classes along one axis, with a second one that tells nothing.
+    #[test]
+    fn lmnn_takes_fewer_neighbours_on_a_part_of_the_labels() {
+        let fit = |sizes: [usize; 2]| {
+            let labels: Vec<usize> = (0..2).flat_map(|class| vec![class; sizes[class]]).collect();
+            let of = |row: usize, column: usize| if column == 0 { labels[row] as f32 } else { (row % 3) as f32 };
+            let rows = Matrix::from_fn(labels.len(), 2, of);
+            (lmnn_on_a_part(&Lmnn::default(), &rows, &labels).unwrap(), rows, labels)
+        };
+        let ((enough, note), rows, labels) = fit([4, 5]);
+        assert_eq!((&enough, note), (&Lmnn::default().fit(&rows, &labels).unwrap(), None));
+        let ((fewer, note), rows, labels) = fit([3, 6]);
+        assert_eq!(fewer, Lmnn { neighbors: 2, ..Lmnn::default() }.fit(&rows, &labels).unwrap());
+        let expected = "LMNN with 2 target neighbours in place of 3: the smallest class has 3 labels";
+        assert_eq!(note.as_deref(), Some(expected));
+        let ((none, note), ..) = fit([1, 6]);
+        assert_eq!(none.model, Mahalanobis::euclidean(2).unwrap());
+        assert!(note.unwrap().contains("left the distance Euclidean"));
     }
 
     #[test]

@@ -44,10 +44,9 @@ pub enum MahalanobisError {
     },
     /// A class without enough members for its target neighbours.
     #[error(
-        "class {class} has {rows} rows, but {neighbors} target neighbours need {}; lower `neighbors` to at most {}, \
-         or drop or merge the class",
+        "class {class} has {rows} rows, but {neighbors} target neighbours need {}; {}drop or merge the class",
         neighbors + 1,
-        rows - 1
+        if *rows > 1 { format!("lower `neighbors` to at most {}, or ", rows - 1) } else { String::new() }
     )]
     ClassTooSmall {
         /// The label of the class.
