@@ -63,6 +63,11 @@ pub(super) fn change(here: &Point<'_>, there: &Point<'_>) -> Option<Estimate> {
     ])
 }
 
+/// Whether both families score less at `here` than at `there`.
+pub(super) fn both_lose(here: &Point<'_>, there: &Point<'_>) -> bool {
+    here.contrastive.mean() < there.contrastive.mean() && here.metric.mean() < there.metric.mean()
+}
+
 /// The first common score that both families have at two values of the axis.
 pub(super) fn sweep<'a>(rows: &[&'a Row], axis: &'static str) -> Option<Sweep<'a>> {
     sweeps(rows, axis).into_iter().next()

@@ -2,7 +2,7 @@
 
 use super::{
     Crossover, Difference, Verdict, advice,
-    along::{change, sweep, sweeps},
+    along::{both_lose, change, sweep, sweeps},
     sentences, weight,
 };
 use crate::report::{
@@ -20,6 +20,8 @@ struct Claim {
     /// Where it should gain: whether at the largest value or at the smallest, and in words.
     at_largest: bool,
     end: &'static str,
+    /// Whether that end should help: then a gain that is only the smaller of two losses is called one.
+    helps: bool,
     /// A value in words.
     name: fn(f64) -> String,
 }
@@ -30,6 +32,7 @@ const FEW_LABELS: Claim = Claim {
     text: "Metric learning lives on labels: the fewer are given, the more contrastive learning gains on it.",
     at_largest: false,
     end: "the fewest labels",
+    helps: false,
     name: percent,
 };
 
@@ -39,6 +42,7 @@ const FALSE_LABELS: Claim = Claim {
     text: "Metric learning believes its labels: the more of them are false, the more contrastive learning gains on it.",
     at_largest: true,
     end: "the most false labels",
+    helps: false,
     name: |share| format!("{} false", percent(share)),
 };
 
@@ -48,6 +52,7 @@ const LARGE_BATCHES: Claim = Claim {
     text: "Contrastive learning gains more from large batches than metric learning does.",
     at_largest: true,
     end: "the largest batch",
+    helps: true,
     name: |batch| format!("batch {batch}"),
 };
 
@@ -76,10 +81,12 @@ impl Claim {
         let change = change(here, there)?;
         let (ruling, budget) = sweep.within_budget(change.ruling(), [here, there], again);
         let crossover = if self.axis == LABELS { sweep.crossover(again) } else { None };
+        let loses = self.helps && change.mean > 0.0 && both_lose(here, there);
         let evidence = sentences(&[
             format!("{}: {}.", sweep.score, sweep.leads(self.name)),
             crossover.map_or_else(String::new, |crossover| crossover.sentence),
             format!("With {} contrastive learning gains {}.", self.end, weight(&change)),
+            if loses { "Both families score less there; it loses less.".to_owned() } else { String::new() },
             advice(&change, again.test, |seeds| self.again(seeds, again)),
             budget,
         ]);
@@ -229,6 +236,20 @@ mod tests {
         let verdict = judge(&rows, training);
         assert_eq!(verdict.verdict, Ruling::Supported);
         assert!(verdict.evidence.contains("batch 32 contrastive (simclr) 0.450"), "{}", verdict.evidence);
+        assert!(!verdict.evidence.contains("score less there"), "{}", verdict.evidence);
+    }
+
+    /// Fewer steps cost both: the family that loses less has gained on the other, and is not said to have gained.
+    #[test]
+    fn a_smaller_loss_is_called_one() {
+        let smaller = rows(BATCH, PROBE, [(32.0, &[0.8, 0.9], &[0.7, 0.8]), (256.0, &[0.5, 0.6], &[0.6, 0.71])]);
+        let verdict = judge(&smaller, training);
+        assert_eq!(verdict.verdict, Ruling::Supported);
+        assert!(verdict.evidence.ends_with("Both families score less there; it loses less."), "{}", verdict.evidence);
+        // The other way round it is metric learning that loses less.
+        let other = rows(BATCH, PROBE, [(32.0, &[0.8, 0.9], &[0.7, 0.8]), (256.0, &[0.7, 0.8], &[0.3, 0.41])]);
+        let evidence = judge(&other, training).evidence;
+        assert!(!evidence.contains("score less there"), "{evidence}");
     }
 
     /// Seeds that nearly agree, on a lead that half of the test items have and the other half does not.
