@@ -1,6 +1,6 @@
 //! Rows that differ in their seed alone.
 
-use super::{Paradigm, Row, Status, estimate::Seeds, verdict::usual_setting};
+use super::{Paradigm, Row, Status, estimate::Seeds, format::labelled, verdict::usual_setting};
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
@@ -77,14 +77,22 @@ pub(super) fn usual<'g, 'a>(groups: &'g [Group<'a>], run: &str) -> Vec<&'g Group
 
 /// The method's name, followed by the settings in which its groups of the same run differ: `simclr labels=0.1`.
 pub(super) fn label(group: &Group<'_>, groups: &[Group<'_>]) -> String {
-    let mut label = group.method.to_owned();
-    for (axis, value) in group.axes {
-        let differs = |other: &Group<'_>| other.axes.get(axis) != Some(value);
-        if groups.iter().any(|other| other.run == group.run && other.method == group.method && differs(other)) {
-            label += &format!(" {axis}={value}");
-        }
-    }
-    label
+    let own = groups.iter().filter(|other| other.run == group.run && other.method == group.method);
+    let axes: Vec<_> = own.map(|other| other.axes).collect();
+    labelled(group.method, &differing(group.axes, &axes))
+}
+
+/// The same for one of the rows, finished or not.
+pub(super) fn row_label(row: &Row, rows: &[Row]) -> String {
+    let own = rows.iter().filter(|other| other.run == row.run && other.method == row.method);
+    let axes: Vec<_> = own.map(|other| &other.axes).collect();
+    labelled(&row.method, &differing(&row.axes, &axes))
+}
+
+/// The part of the settings that others do not share.
+fn differing(axes: &BTreeMap<String, f64>, others: &[&BTreeMap<String, f64>]) -> BTreeMap<String, f64> {
+    let differs = |(axis, value): &(&String, &f64)| others.iter().any(|other| other.get(*axis) != Some(*value));
+    axes.iter().filter(differs).map(|(axis, value)| (axis.clone(), *value)).collect()
 }
 
 /// Labels of the runs in the order of the rows; the empty label alone if there is no row.

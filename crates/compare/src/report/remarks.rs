@@ -1,9 +1,6 @@
 //! What went wrong, or is worth knowing, while the rows were made.
 
-use super::{
-    Report, Status,
-    format::{self, labelled},
-};
+use super::{Report, Status, format, groups::row_label};
 use std::collections::BTreeSet;
 
 const STOPPED: &str =
@@ -46,7 +43,7 @@ pub(super) fn remarks(report: &Report) -> Vec<String> {
     for row in &report.rows {
         let stopped = (row.status == Status::Stopped).then_some(STOPPED);
         for text in stopped.into_iter().chain(row.notes.iter().map(String::as_str)) {
-            add(&mut found, &row.run, labelled(&row.method, &row.axes), row.seed, text);
+            add(&mut found, &row.run, row_label(row, &report.rows), row.seed, text);
         }
     }
     found.iter().map(Remark::line).chain(report.notes.iter().cloned()).collect()
@@ -75,7 +72,10 @@ mod tests {
         report.rows[1].status = Status::Stopped;
         report.rows[2].notes.push("collapsed".into());
         report.failures.push(Failure { method: "byol".into(), seed: 1, error: "no memory".into(), run: String::new() });
-        report.rows[3].axes.insert("batch".into(), 32.0);
+        // Of two settings the one that varies is named.
+        report.rows[3].axes = [("batch".into(), 32.0), ("labels".into(), 1.0)].into();
+        report.rows[4].axes = [("batch".into(), 64.0), ("labels".into(), 1.0)].into();
+        report.rows[5].axes = report.rows[4].axes.clone();
         report.rows[3].notes.push("collapsed".into());
         report.notes.push("on battery".into());
         assert_eq!(
