@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Digits of a score.
 const DIGITS: usize = 3;
 
+/// Digits of an end of an interval beside zero.
+const MOST_DIGITS: usize = 6;
+
 /// A score with three digits, a cost in its unit; no speed where nothing was trained.
 pub(super) fn number(metric: &str, value: f64) -> String {
     match metric {
@@ -50,9 +53,14 @@ pub(super) fn signed(value: f64) -> String {
     if value > 0.0 && text != plain(0.0) { format!("+{text}") } else { text }
 }
 
-/// An interval of differences: `[-0.010, +0.120]`.
+/// An interval of differences: `[-0.010, +0.120]`. An end so close to zero that three digits do not tell on which side it
+/// lies has as many as it takes.
 pub(super) fn interval(low: f64, high: f64) -> String {
-    format!("[{}, {}]", signed(low), signed(high))
+    let end = |value: f64| {
+        let tells = |digits: &usize| value.abs() >= 0.5 * 10f64.powi(-(*digits as i32));
+        (DIGITS..=MOST_DIGITS).find(tells).map_or_else(|| signed(value), |digits| format!("{value:+.digits$}"))
+    };
+    format!("[{}, {}]", end(low), end(high))
 }
 
 /// So many of something: `1 epoch`, `2 epochs`.
@@ -122,6 +130,8 @@ mod tests {
     fn differences_and_shares() {
         assert_eq!((probability(0.0004), probability(0.04)), ("< 0.001".to_owned(), "0.040".to_owned()));
         assert_eq!(interval(-0.0101, 0.12), "[-0.010, +0.120]");
+        assert_eq!(interval(-0.000_3, 0.000_04), "[-0.0003, +0.00004]");
+        assert_eq!(interval(-0.000_5, 1e-9), "[-0.001, 0.000]");
         assert_eq!((signed(-0.0001), signed(0.0001)), ("0.000".to_owned(), "0.000".to_owned()));
         let shares: Vec<_> = [0.01, 0.07, 0.125, 1.0, 0.5].map(percent).into();
         assert_eq!(shares, ["1 %", "7 %", "12.5 %", "100 %", "50 %"]);

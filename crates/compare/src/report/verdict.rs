@@ -169,6 +169,15 @@ impl Ruling {
         }
     }
 
+    /// The side that it speaks against, of the one that the claim favours and the other.
+    fn behind<T>(self, [favoured, other]: [T; 2]) -> Option<T> {
+        match self {
+            Self::Supported => Some(other),
+            Self::Refuted => Some(favoured),
+            Self::Undecided => None,
+        }
+    }
+
     /// What is left of it where it speaks against methods that were still improving when the budget ended.
     fn against(self, unripe: &[&str]) -> Self {
         if unripe.is_empty() { self } else { Self::Undecided }

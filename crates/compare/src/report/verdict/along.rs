@@ -156,13 +156,10 @@ impl Sweep<'_> {
     /// The ruling on a change from `there` to `here`, undecided where what it speaks against was still improving when the
     /// budget ended, and then the sentence that says so. What was still improving at both ends gains at both.
     pub fn within_budget(&self, ruling: Ruling, [here, there]: [&Point<'_>; 2], again: &Again) -> (Ruling, String) {
-        let sides = match ruling {
-            Ruling::Supported => [(Paradigm::Metric, here, there), (Paradigm::Contrastive, there, here)],
-            Ruling::Refuted => [(Paradigm::Contrastive, here, there), (Paradigm::Metric, there, here)],
-            Ruling::Undecided => return (ruling, String::new()),
-        };
+        let contrastive = [(Paradigm::Contrastive, here, there), (Paradigm::Metric, there, here)];
+        let metric = [(Paradigm::Metric, here, there), (Paradigm::Contrastive, there, here)];
         let mut methods: Vec<&str> = Vec::new();
-        for (family, own, other) in sides {
+        for (family, own, other) in ruling.behind([contrastive, metric]).into_iter().flatten() {
             if other.unripe(family).next().is_none() {
                 methods.extend(own.unripe(family));
             }

@@ -131,14 +131,9 @@ fn over_items(estimate: Estimate, rows: &[&Row], scores: &[String], best: [&Best
 
 /// The ruling on `a - b`, undecided where the side that is behind was still improving when the budget ended, and then
 /// the sentence that says so.
-fn within_budget(estimate: &Estimate, rows: &[&Row], [a, b]: [&Best<'_>; 2], again: &Again) -> (Ruling, String) {
+fn within_budget(estimate: &Estimate, rows: &[&Row], best: [&Best<'_>; 2], again: &Again) -> (Ruling, String) {
     let ruling = estimate.ruling();
-    let behind = match ruling {
-        Ruling::Supported => b,
-        Ruling::Refuted => a,
-        Ruling::Undecided => return (ruling, String::new()),
-    };
-    let methods = behind.unripe(rows);
+    let methods = ruling.behind(best).map(|behind| behind.unripe(rows)).unwrap_or_default();
     (ruling.against(&methods), unripe(rows, &methods, |epochs| again.run(&[("--epochs", epochs)])))
 }
 

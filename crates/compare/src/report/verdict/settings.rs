@@ -1,7 +1,7 @@
 //! Training: what a setting that only some methods have does to them, the queue or the temperature.
 
 use super::{
-    COMMON, Difference, Ruling, Verdict, advice,
+    COMMON, Difference, Verdict, advice,
     along::along,
     family::{Best, Family},
     sentences, unripe, weight,
@@ -47,11 +47,8 @@ pub(super) fn queue(rows: &[&Row], again: &Again) -> Option<Verdict> {
     let [short, .., long] = found.as_slice() else { return None };
     let gain = Estimate::combine(&[(1.0, &long.best.seeds), (-1.0, &short.best.seeds)])?;
     // What was still improving at both ends gains at both.
-    let behind: &[&str] = match gain.ruling() {
-        Ruling::Supported if long.unripe.is_empty() => &short.unripe,
-        Ruling::Refuted if short.unripe.is_empty() => &long.unripe,
-        _ => &[],
-    };
+    let behind = gain.ruling().behind([(long, short), (short, long)]);
+    let behind = behind.filter(|(_, other)| other.unripe.is_empty()).map_or(&[][..], |(own, _)| &own.unripe);
     let at = |Length { queue, best, .. }: &Length<'_>| {
         format!("queue {queue} ({}) {}", best.methods.join(" or "), number(score, best.mean()))
     };
@@ -168,7 +165,10 @@ fn span_of(curve: &[Seeds]) -> Seeds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixtures::{at, normal, seeds};
+    use crate::report::{
+        fixtures::{at, normal, seeds},
+        verdict::Ruling,
+    };
 
     const PROBE: &str = "transfer.seen.linear_probe";
 

@@ -50,20 +50,23 @@ pub(super) fn unripe(rows: &[&Row], methods: &[&str], command: impl FnOnce(&str)
     )
 }
 
-/// What an undecided estimate lacks; empty for one that decides. `command` measures it again with so many seeds, and `test`
-/// is the number of test items, if it is known.
+/// What an undecided estimate lacks, or that one that decides is small; empty for others. `command` measures it again with
+/// so many seeds, and `test` is the number of test items, if it is known.
 pub(super) fn advice(estimate: &Estimate, test: usize, command: impl Fn(usize) -> String) -> String {
+    let margin = plain(MARGIN);
+    let within = estimate.interval.is_some_and(|(low, high)| low >= -MARGIN && high <= MARGIN);
     if estimate.ruling() != Ruling::Undecided {
-        return String::new();
+        let small =
+            format!("The interval lies within ±{margin}, which counts as equal here: small, if it is no chance.");
+        return if within { small } else { String::new() };
     }
-    let Some((low, high)) = estimate.interval else {
+    if estimate.interval.is_none() {
         return match estimate.seeds {
             0 | 1 => format!("One seed gives no interval: `{}` does.", command(3)),
             seeds => constant(estimate, test, &command(seeds + 3)),
         };
-    };
-    let margin = plain(MARGIN);
-    if low >= -MARGIN && high <= MARGIN {
+    }
+    if within {
         return format!(
             "The interval holds 0 and lies within ±{margin}, which counts as equal here: treat the two as equal."
         );
@@ -119,6 +122,8 @@ mod tests {
              `compare run --dataset wine --seeds 5`."
         );
         assert_eq!(advice(&Estimate::of(&[0.1, 0.11, 0.12]).unwrap()), "");
+        let small = advice(&Estimate::of(&[-0.004, -0.005, -0.006]).unwrap());
+        assert_eq!(small, "The interval lies within ±0.020, which counts as equal here: small, if it is no chance.");
     }
 
     /// That no difference was found is not that there is none.
