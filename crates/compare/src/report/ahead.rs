@@ -5,7 +5,7 @@ use super::{
     budget::still_improving,
     estimate::Over,
     format::interval,
-    groups::{groups, label, usual},
+    groups::{groups, usual},
     standing::{Versus, standing},
     table::{Table, goals, tables},
 };
@@ -33,7 +33,7 @@ pub enum Outcome {
 pub struct Comparison {
     /// Name of the score.
     pub score: String,
-    /// The method with the best mean, with its setting where that differs.
+    /// The method with the best mean, at its usual setting where one was swept.
     pub best: String,
     /// The other method.
     pub method: String,
@@ -93,13 +93,13 @@ pub(super) fn comparisons(report: &Report) -> Vec<Comparison> {
         let own = usual(&groups, table.run);
         for score in scores(&table) {
             let Some(standing) = standing(&own, score) else { continue };
-            let best = label(own[standing.best], &groups);
+            let best = own[standing.best].method;
             let others = own.iter().zip(&standing.others).filter_map(|(group, versus)| Some((group, (*versus)?)));
             let mut of_score: Vec<Comparison> = others
                 .map(|(group, versus)| Comparison {
                     score: score.to_owned(),
-                    best: best.clone(),
-                    method: label(group, &groups),
+                    best: best.to_owned(),
+                    method: group.method.to_owned(),
                     run: table.run.to_owned(),
                     ..compared(&versus, group.rows(), group.method)
                 })

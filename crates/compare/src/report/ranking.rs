@@ -4,7 +4,7 @@ use super::{
     Report,
     ahead::scores,
     estimate::LEVEL,
-    groups::{groups, label, usual},
+    groups::{groups, usual},
     table::tables,
 };
 use nearfar_eval::stats;
@@ -34,7 +34,7 @@ pub struct Ranking {
 /// One method of a [`Ranking`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ranked {
-    /// The method, with its setting where that differs.
+    /// The method, at its usual setting where one was swept.
     pub method: String,
     /// Its average rank.
     pub rank: f64,
@@ -56,7 +56,7 @@ pub(super) fn rankings(report: &Report) -> Vec<Ranking> {
         for score in scores(table) {
             let values: Vec<_> = own
                 .iter()
-                .map(|group| (label(group, &groups), group.values(score)))
+                .map(|group| (group.method.to_owned(), group.values(score)))
                 .filter(|(_, seeds)| !seeds.is_empty())
                 .collect();
             let shared = values.first().map_or_else(Vec::new, |(_, first)| {

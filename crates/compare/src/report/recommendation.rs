@@ -5,11 +5,12 @@ use super::{
     again::Again,
     ahead::{Comparison, Outcome},
     axis,
-    choice::{Certainty, Choice, choice, sentence},
+    choice::{Certainty, Choice, choice, sentence, usual},
     estimate::MOST_SEEDS,
     format::count,
+    groups::distinct,
     table::{Table, goals, tables},
-    verdict::{Difference, Ruling, Verdict},
+    verdict::{Crossover, Difference, Finding, Ruling, Verdict},
 };
 use serde::{Deserialize, Serialize};
 
@@ -44,13 +45,17 @@ fn recommendation(report: &Report, table: &Table<'_>) -> Recommendation {
     let sentences = vec![
         told(&choices[0], "Retrieval was not measured."),
         told(&choices[1], "Transfer was not measured."),
-        basis(report, table.run, about(Difference::Goal)),
+        basis(report, table, about(Difference::Goal)),
     ];
     let again = Again::of(&report.info_of(table.run));
     Recommendation {
         sentences,
         choices,
-        would_change: would_change([&of_retrieval, &of_transfer], about(Difference::Supervision), &again),
+        would_change: would_change(
+            [&of_retrieval, &of_transfer],
+            labels(report, table, about(Difference::Supervision)),
+            &again,
+        ),
         run: table.run.to_owned(),
     }
 }
@@ -80,15 +85,19 @@ fn against<'r>(report: &'r Report, table: &Table<'_>, column: Option<usize>) -> 
 }
 
 /// What the recommendation rests on.
-fn basis(report: &Report, run: &str, goal: Option<&Verdict>) -> String {
-    let info = report.info_of(run);
-    let rows: Vec<&Row> = report.rows.iter().filter(|row| row.run == run).collect();
+fn basis(report: &Report, table: &Table<'_>, goal: Option<&Verdict>) -> String {
+    let info = report.info_of(table.run);
+    let rows: Vec<&Row> = report.rows.iter().filter(|row| row.run == table.run).collect();
     let labels = rows.iter().map(|row| row.labels_used).max().unwrap_or(0);
     let weak = rows.iter().any(|row| row.axes.contains_key(axis::CONSTRAINTS));
     let what = if weak { "statement" } else { "label" };
     let mut seeds: Vec<u64> = rows.iter().map(|row| row.seed).collect();
     seeds.sort_unstable();
     seeds.dedup();
+    // What a line's label has beyond its method.
+    let settings = usual(table).filter_map(|line| line.label.strip_prefix(&line.method));
+    let settings = distinct(settings.map(str::trim).filter(|setting| !setting.is_empty())).join(" or ");
+    let swept = if settings.is_empty() { String::new() } else { format!(", each method at {settings}") };
     let claim = match goal.map(|verdict| verdict.verdict) {
         Some(Ruling::Supported) => "metric learning retrieves better and contrastive learning transfers better here",
         Some(Ruling::Refuted) => {
@@ -97,7 +106,7 @@ fn basis(report: &Report, run: &str, goal: Option<&Verdict>) -> String {
         _ => "whether metric learning retrieves better and contrastive learning transfers better is undecided here",
     };
     format!(
-        "This rests on {}, {} for {}, {} and {}: {claim}.",
+        "This rests on {}, {} for {}, {} and {}{swept}: {claim}.",
         info.dataset.name,
         count(labels, what),
         count(info.dataset.train, "training item"),
@@ -106,8 +115,18 @@ fn basis(report: &Report, run: &str, goal: Option<&Verdict>) -> String {
     )
 }
 
-/// What would change the choices, from the comparisons behind each and the verdict on labels.
-fn would_change(goals: [&[&Comparison]; 2], supervision: Option<&Verdict>, again: &Again) -> Vec<String> {
+/// What another number of labels would change: where the lead changes, else how the claim about labels fared. `None` where no
+/// labels were swept.
+fn labels(report: &Report, table: &Table<'_>, supervision: Option<&Verdict>) -> Option<String> {
+    let here = |found: &&Crossover| found.run == table.run && found.finding == Finding::Point;
+    let found = report.crossovers.iter().filter(here).map(|found| format!("{}: {}", found.score, found.sentence));
+    let found: Vec<String> = found.collect();
+    let claim = supervision.filter(|verdict| verdict.effect.is_some())?.verdict;
+    Some(if found.is_empty() { format!("that fewer favour contrastive learning is {claim}.") } else { found.join(" ") })
+}
+
+/// What would change the choices, from the comparisons behind each and what is known of other numbers of labels.
+fn would_change(goals: [&[&Comparison]; 2], labels: Option<String>, again: &Again) -> Vec<String> {
     let mut reasons = Vec::new();
     let comparisons = || goals.into_iter().flatten();
     if comparisons().any(|comparison| comparison.outcome == Outcome::OneSeed) {
@@ -129,15 +148,11 @@ fn would_change(goals: [&[&Comparison]; 2], supervision: Option<&Verdict>, again
     if !unripe.is_empty() {
         reasons.push(format!("More epochs: {} {} still improving.", unripe.join(", "), was(&unripe)));
     }
-    reasons.push(match supervision {
-        Some(verdict) if verdict.effect.is_some() => {
-            format!("Another number of labels: that fewer favour contrastive learning is {}.", verdict.verdict)
-        }
-        _ => {
-            let command = again.sweep(axis::LABELS, &[("--seeds", "3")]);
-            format!("Another number of labels: not measured; `{command}` does.")
-        }
+    let labels = labels.unwrap_or_else(|| {
+        let command = again.sweep(axis::LABELS, &[("--seeds", "3")]);
+        format!("not measured; `{command}` does.")
     });
+    reasons.push(format!("Another number of labels: {labels}"));
     reasons.push("Other data: this says nothing about them.".to_owned());
     reasons
 }
@@ -168,7 +183,10 @@ pub(super) fn was(names: &[&str]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{choice::Scored, fixtures::head_to_head};
+    use crate::report::{
+        choice::Scored,
+        fixtures::{at, head_to_head, seeds},
+    };
 
     fn advice(change: impl FnOnce(&mut Vec<Row>)) -> Recommendation {
         let mut report = head_to_head();
@@ -253,6 +271,39 @@ mod tests {
         });
         let says = "it cannot be told from pixels, which is cheaper to train (0.0 s against 2.0 s).";
         assert!(found.sentences[0].contains(says), "{found:?}");
+    }
+
+    /// Of a sweep the usual setting is recommended, and named once.
+    #[test]
+    fn swept_methods_stand_at_one_setting() {
+        let found = advice(|rows| {
+            let mut few = rows.clone();
+            rows.iter_mut().for_each(|row| _ = row.axes.insert("labels".into(), 1.0));
+            for row in &mut few {
+                row.axes.insert("labels".into(), 0.1);
+                let better = f64::from(row.paradigm == Paradigm::Baseline) * 0.1;
+                row.scores.values_mut().for_each(|score| *score += better);
+            }
+            rows.extend(few);
+        });
+        let plain = advice(|_| ());
+        assert_eq!(found.sentences[..2], plain.sentences[..2]);
+        assert!(found.sentences[2].contains(" and 3 seeds, each method at labels=1: "), "{found:?}");
+    }
+
+    #[test]
+    fn where_the_lead_changes_is_said_of_the_labels() {
+        let score = "retrieval.seen.map_at_r";
+        let mut rows = Vec::new();
+        for (share, triplet) in [(0.1, [0.40, 0.41, 0.42]), (1.0, [0.60, 0.61, 0.59])] {
+            rows.extend(at(axis::LABELS, share, seeds("triplet", Paradigm::Metric, score, &triplet)));
+            rows.extend(at(axis::LABELS, share, seeds("simclr", Paradigm::Contrastive, score, &[0.5, 0.51, 0.5])));
+        }
+        let mut report = Report { rows, ..Report::default() };
+        report.summarize();
+        let found = report.recommendation[0].would_change.iter().find(|reason| reason.contains("number of labels"));
+        let says = "Another number of labels: retrieval.seen.map_at_r: Metric learning overtakes at about";
+        assert!(found.is_some_and(|reason| reason.starts_with(says)), "{found:?}");
     }
 
     #[test]

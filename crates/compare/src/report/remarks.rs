@@ -1,7 +1,7 @@
 //! What went wrong, or is worth knowing, while the rows were made.
 
 use super::{Report, Status, format, groups::row_label};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const STOPPED: &str =
     "stopped before the end of its budget and left out of means and verdicts; `compare run --resume` goes on";
@@ -14,7 +14,25 @@ struct Remark<'a> {
     who: Vec<(String, BTreeSet<u64>)>,
 }
 
+/// Run and method, with the labels of its rows.
+type Labels<'a> = BTreeMap<(&'a str, &'a str), BTreeSet<String>>;
+
 impl Remark<'_> {
+    /// What is said of a method at every value that was swept, and for the same seeds, is said of the method.
+    fn gather(&mut self, labels: &Labels<'_>) {
+        for ((_, method), all) in labels.iter().filter(|((run, _), all)| *run == self.run && all.len() > 1) {
+            let own = || self.who.iter().filter(|(label, _)| all.contains(label));
+            let seeds: BTreeSet<_> = own().map(|(_, seeds)| seeds.clone()).collect();
+            if own().count() < all.len() || seeds.len() > 1 {
+                continue;
+            }
+            let first = self.who.iter().position(|(label, _)| all.contains(label));
+            self.who.retain(|(label, _)| !all.contains(label));
+            let (at, seeds) = first.zip(seeds.into_iter().next()).unwrap_or_default();
+            self.who.insert(at, ((*method).to_owned(), seeds));
+        }
+    }
+
     /// `run: pixels, pca, seeds 0, 1: text`.
     fn line(&self) -> String {
         let mut groups: Vec<(Vec<&str>, &BTreeSet<u64>)> = Vec::new();
@@ -40,12 +58,16 @@ pub(super) fn remarks(report: &Report) -> Vec<String> {
     for failure in &report.failures {
         add(&mut found, &failure.run, failure.method.clone(), failure.seed, &format!("failed: {}", failure.error));
     }
+    let mut labels = Labels::new();
     for row in &report.rows {
+        let label = row_label(row, &report.rows);
+        labels.entry((&row.run, &row.method)).or_default().insert(label.clone());
         let stopped = (row.status == Status::Stopped).then_some(STOPPED);
         for text in stopped.into_iter().chain(row.notes.iter().map(String::as_str)) {
-            add(&mut found, &row.run, row_label(row, &report.rows), row.seed, text);
+            add(&mut found, &row.run, label.clone(), row.seed, text);
         }
     }
+    found.iter_mut().for_each(|remark| remark.gather(&labels));
     found.iter().map(Remark::line).chain(report.notes.iter().cloned()).collect()
 }
 
@@ -88,6 +110,21 @@ mod tests {
                 "on battery",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_said_at_every_value_is_said_of_the_method() {
+        let mut report = head_to_head();
+        report.rows.retain(|row| row.method == "moco" || row.method == "pixels");
+        let mut other = report.rows.clone();
+        report.rows.iter_mut().for_each(|row| _ = row.axes.insert("labels".into(), 1.0));
+        other.iter_mut().for_each(|row| _ = row.axes.insert("labels".into(), 0.1));
+        report.rows.extend(other);
+        let moco = report.rows.iter_mut().filter(|row| row.method == "moco" && row.seed < 3);
+        moco.for_each(|row| row.notes.push("collapsed".into()));
+        let few = report.rows.iter_mut().filter(|row| row.method == "pixels" && row.axes["labels"] < 1.0);
+        few.for_each(|row| row.notes.push("collapsed".into()));
+        assert_eq!(remarks(&report), ["moco, seeds 1, 2; pixels labels=0.1, seeds 1, 2, 3: collapsed"]);
     }
 
     #[test]

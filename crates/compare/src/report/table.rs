@@ -3,7 +3,7 @@
 use super::{
     Paradigm, Report, definitions,
     estimate::Estimate,
-    groups::{Group, groups, label, runs},
+    groups::{Group, groups, label, runs, usual},
     standing::standing,
 };
 use std::collections::BTreeSet;
@@ -50,7 +50,11 @@ pub(super) struct Table<'a> {
 
 /// One method under one setting.
 pub(super) struct Line {
+    /// The method with the settings in which its lines differ.
     pub label: String,
+    pub method: String,
+    /// Whether it stands for its method outside sweeps.
+    pub usual: bool,
     pub paradigm: Paradigm,
     /// One cell for each column, empty without a score.
     pub cells: Vec<Option<Cell>>,
@@ -94,9 +98,12 @@ pub(super) fn tables<'a>(report: &'a Report) -> Vec<Table<'a>> {
     let table = |run: &'a str| {
         let own: Vec<&Group<'_>> = groups.iter().filter(|group| group.run == run).collect();
         let columns = columns(&own);
+        let usual = usual(&groups, run);
         let cells: Vec<_> = columns.iter().map(|metric| column(&own, metric)).collect();
         let line = |(i, group): (usize, &&Group<'_>)| Line {
             label: label(group, &groups),
+            method: group.method.to_owned(),
+            usual: usual.iter().any(|other| std::ptr::eq(*other, *group)),
             paradigm: group.paradigm,
             cells: cells.iter().map(|column| column[i]).collect(),
         };

@@ -19,7 +19,7 @@ mod settings;
 mod sweep;
 mod words;
 
-pub use crossover::Crossover;
+pub use crossover::{Crossover, Finding};
 
 use super::{
     Row, Status,

@@ -172,12 +172,13 @@ impl Session {
     /// Does the jobs that have no row yet.
     fn execute(mut self) -> Result<(), Failure> {
         let mut cache = Cache::default();
-        for job in &self.jobs {
+        for (place, job) in self.jobs.iter().enumerate() {
             if self.report.rows.iter().any(|row| job.made(row) && row.status == Status::Ok) {
                 continue;
             }
             self.report.rows.retain(|row| !job.made(row));
             self.report.failures.retain(|failure| failure.method != job.label() || failure.seed != job.seed);
+            eprintln!("{}/{} {}, seed {}", place + 1, self.jobs.len(), job.label(), job.seed);
             self.data.adopt(&job.config).map_err(failed)?;
             let (data, device, out) = (&self.data, self.device.clone(), self.out.as_path());
             let runner = Runner { config: &job.config, data, device, out };

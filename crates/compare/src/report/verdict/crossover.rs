@@ -201,7 +201,8 @@ impl Crossover {
         let stretches: Vec<String> = ties.iter().map(stretch).collect();
         let chance = match stretches.as_slice() {
             [] => String::new(),
-            some => format!("{} its lead may be chance.", capital(&some.join(" and "))),
+            [one] => format!("{} its lead may be chance.", capital(one)),
+            [some @ .., last] => format!("{} and {last} its lead may be chance.", capital(&some.join(", "))),
         };
         sentences(&[none, chance])
     }
