@@ -86,7 +86,7 @@ pub(super) fn choice(table: &Table<'_>, column: Option<usize>, others: &[&Compar
         (false, _) => "To classify with a simple classifier",
     };
     let of_family = |family: Paradigm| {
-        let lines = usual(table).filter(|line| line.paradigm == family);
+        let lines = table.lines.iter().filter(|line| line.paradigm == family);
         // Scores of goals are better high.
         lines.filter_map(|line| scored(line, column)).max_by(|a, b| a.mean.total_cmp(&b.mean))
     };
@@ -125,9 +125,9 @@ fn cheaper(table: &Table<'_>, best: &Line, others: &[&Comparison]) -> String {
     const TIME: &str = "train_seconds";
     let Some(column) = table.columns.iter().position(|name| name == TIME) else { return String::new() };
     let seconds = |line: &Line| line.cells[column].map(|cell| cell.mean);
-    let tied = |line: &&Line| others.iter().any(|other| other.outcome == Outcome::Tie && other.method == line.method);
-    let lines: Vec<&Line> = usual(table).filter(tied).collect();
-    let times = lines.iter().filter_map(|line| Some((seconds(line)?, line.method.as_str())));
+    let tied = |line: &&Line| others.iter().any(|other| other.outcome == Outcome::Tie && other.method == line.label);
+    let lines: Vec<&Line> = table.lines.iter().filter(tied).collect();
+    let times = lines.iter().filter_map(|line| Some((seconds(line)?, line.label.as_str())));
     match (seconds(best), times.min_by(|a, b| a.0.total_cmp(&b.0))) {
         (Some(own), Some((least, name))) if 2.0 * least < own => {
             let which =
@@ -138,22 +138,17 @@ fn cheaper(table: &Table<'_>, best: &Line, others: &[&Comparison]) -> String {
     }
 }
 
-/// The lines that stand for their methods.
-pub(super) fn usual<'t>(table: &'t Table<'_>) -> impl Iterator<Item = &'t Line> {
-    table.lines.iter().filter(|line| line.usual)
-}
-
 /// The score of a line, if it has it.
 fn scored(line: &Line, column: usize) -> Option<Scored> {
     let cell = line.cells[column]?;
-    Some(Scored { method: line.method.clone(), family: line.paradigm, mean: cell.mean, half: cell.half })
+    Some(Scored { method: line.label.clone(), family: line.paradigm, mean: cell.mean, half: cell.half })
 }
 
 /// The line of the best method: the one that the comparisons name, or the only one with the score.
 fn best_line<'l>(table: &'l Table<'_>, column: usize, others: &[&Comparison]) -> Option<&'l Line> {
     match others.first() {
-        Some(comparison) => usual(table).find(|line| line.method == comparison.best),
-        None => usual(table).find(|line| line.cells[column].is_some()),
+        Some(comparison) => table.lines.iter().find(|line| line.label == comparison.best),
+        None => table.lines.iter().find(|line| line.cells[column].is_some()),
     }
 }
 

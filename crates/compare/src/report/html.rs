@@ -162,19 +162,21 @@ fn table(table: &Table<'_>) -> Value {
     context! {
         run => table.run,
         columns => columns,
-        families => families(table),
+        families => families(table, &table.lines),
+        setting => table.setting.as_str(),
+        swept => families(table, &table.swept),
         chart => chart(table).map(|drawn| drawing(&drawn, table)),
     }
 }
 
-/// The lines of a table, family by family.
-fn families(table: &Table<'_>) -> Vec<Value> {
-    let lines = |paradigm: Paradigm| -> Vec<Value> {
-        table.lines.iter().filter(|line| line.paradigm == paradigm).map(|own| line(own, &table.columns)).collect()
+/// Lines of a table, family by family.
+fn families(table: &Table<'_>, lines: &[Line]) -> Vec<Value> {
+    let of = |paradigm: Paradigm| -> Vec<Value> {
+        lines.iter().filter(|line| line.paradigm == paradigm).map(|own| line(own, &table.columns)).collect()
     };
     [Paradigm::Baseline, Paradigm::Metric, Paradigm::Contrastive, Paradigm::Hybrid]
         .into_iter()
-        .map(|paradigm| (paradigm, lines(paradigm)))
+        .map(|paradigm| (paradigm, of(paradigm)))
         .filter(|(_, lines)| !lines.is_empty())
         .map(|(paradigm, lines)| context! { name => paradigm.name(), lines => lines })
         .collect()

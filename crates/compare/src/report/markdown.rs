@@ -5,7 +5,7 @@ use super::{
     facts::{self, Facts},
     format::{labelled, number, probability, signed, with_half},
     remarks,
-    table::{Cell, LEGEND, Mark, Table, tables},
+    table::{Cell, LEGEND, Line, Mark, Table, tables},
 };
 
 /// The whole report: recommendation, verdicts, head-to-head, all scores, what was run, definitions.
@@ -108,10 +108,20 @@ fn scores(report: &Report) -> String {
 }
 
 fn block(table: &Table<'_>) -> String {
+    let run = if table.run.is_empty() { String::new() } else { format!("### {}\n\n", escape(table.run)) };
+    let usual = run + &lines(table, &table.lines);
+    if table.swept.is_empty() {
+        return usual;
+    }
+    let setting = format!("Methods that were swept stand at {}. At every value:", escape(&table.setting));
+    [usual, setting, lines(table, &table.swept)].join("\n\n")
+}
+
+fn lines(table: &Table<'_>, lines: &[Line]) -> String {
     let heading =
         ["method", "family"].into_iter().map(str::to_owned).chain(table.columns.iter().map(|name| escape(name)));
     let mut rows = vec![heading.collect::<Vec<_>>()];
-    for line in &table.lines {
+    for line in lines {
         let cell = |(column, cell): (&String, &Option<Cell>)| match cell {
             Some(cell) => {
                 let text = with_half(column, cell.mean, cell.half);
@@ -126,8 +136,7 @@ fn block(table: &Table<'_>) -> String {
         let cells = table.columns.iter().zip(&line.cells).map(cell);
         rows.push([escape(&line.label), line.paradigm.to_string()].into_iter().chain(cells).collect());
     }
-    let run = if table.run.is_empty() { String::new() } else { format!("### {}\n\n", escape(table.run)) };
-    run + &grid(&rows, 2)
+    grid(&rows, 2)
 }
 
 fn summary(report: &Report) -> String {

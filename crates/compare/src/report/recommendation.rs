@@ -5,10 +5,9 @@ use super::{
     again::Again,
     ahead::{Comparison, Outcome},
     axis,
-    choice::{Certainty, Choice, choice, sentence, usual},
+    choice::{Certainty, Choice, choice, sentence},
     estimate::MOST_SEEDS,
     format::count,
-    groups::distinct,
     table::{Table, goals, tables},
     verdict::{Crossover, Difference, Finding, Ruling, Verdict},
 };
@@ -94,10 +93,7 @@ fn basis(report: &Report, table: &Table<'_>, goal: Option<&Verdict>) -> String {
     let mut seeds: Vec<u64> = rows.iter().map(|row| row.seed).collect();
     seeds.sort_unstable();
     seeds.dedup();
-    // What a line's label has beyond its method.
-    let settings = usual(table).filter_map(|line| line.label.strip_prefix(&line.method));
-    let settings = distinct(settings.map(str::trim).filter(|setting| !setting.is_empty())).join(" or ");
-    let swept = if settings.is_empty() { String::new() } else { format!(", each method at {settings}") };
+    let swept = if table.setting.is_empty() { String::new() } else { format!(", at {} where swept", table.setting) };
     let claim = match goal.map(|verdict| verdict.verdict) {
         Some(Ruling::Supported) => "metric learning retrieves better and contrastive learning transfers better here",
         Some(Ruling::Refuted) => {
@@ -288,7 +284,7 @@ mod tests {
         });
         let plain = advice(|_| ());
         assert_eq!(found.sentences[..2], plain.sentences[..2]);
-        assert!(found.sentences[2].contains(" and 3 seeds, each method at labels=1: "), "{found:?}");
+        assert!(found.sentences[2].contains(" and 3 seeds, at labels=1 where swept: "), "{found:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{
     Paradigm, Report, definitions,
     estimate::Estimate,
-    groups::{Group, groups, label, runs, usual},
+    groups::{Group, distinct, groups, label, runs, usual},
     standing::standing,
 };
 use std::collections::BTreeSet;
@@ -44,17 +44,17 @@ pub(super) struct Table<'a> {
     pub run: &'a str,
     /// Names of scores and costs.
     pub columns: Vec<String>,
-    /// One line for each method and setting, in families.
+    /// One line for each method, in families; a method that was swept stands at its usual setting.
     pub lines: Vec<Line>,
+    /// That setting, `labels=1`; empty without a sweep.
+    pub setting: String,
+    /// One line for each method and setting where some were swept; else none.
+    pub swept: Vec<Line>,
 }
 
 /// One method under one setting.
 pub(super) struct Line {
-    /// The method with the settings in which its lines differ.
     pub label: String,
-    pub method: String,
-    /// Whether it stands for its method outside sweeps.
-    pub usual: bool,
     pub paradigm: Paradigm,
     /// One cell for each column, empty without a score.
     pub cells: Vec<Option<Cell>>,
@@ -96,21 +96,35 @@ impl Mark {
 pub(super) fn tables<'a>(report: &'a Report) -> Vec<Table<'a>> {
     let groups = groups(&report.rows);
     let table = |run: &'a str| {
-        let own: Vec<&Group<'_>> = groups.iter().filter(|group| group.run == run).collect();
-        let columns = columns(&own);
-        let usual = usual(&groups, run);
-        let cells: Vec<_> = columns.iter().map(|metric| column(&own, metric)).collect();
-        let line = |(i, group): (usize, &&Group<'_>)| Line {
-            label: label(group, &groups),
-            method: group.method.to_owned(),
-            usual: usual.iter().any(|other| std::ptr::eq(*other, *group)),
-            paradigm: group.paradigm,
-            cells: cells.iter().map(|column| column[i]).collect(),
-        };
-        let lines = own.iter().enumerate().map(line).collect();
-        Table { run, columns, lines }
+        let all: Vec<&Group<'_>> = groups.iter().filter(|group| group.run == run).collect();
+        let own = usual(&groups, run);
+        let columns = columns(&all);
+        let full = |group: &&Group<'_>| label(group, &groups);
+        let settings: Vec<String> = own
+            .iter()
+            .filter_map(|group| Some(full(group).strip_prefix(group.method)?.trim().to_owned()))
+            .filter(|setting| !setting.is_empty())
+            .collect();
+        Table {
+            run,
+            lines: lines(&own, &columns, |group| group.method.to_owned()),
+            setting: distinct(settings.iter().map(String::as_str)).join(" or "),
+            swept: if own.len() < all.len() { lines(&all, &columns, full) } else { Vec::new() },
+            columns,
+        }
     };
     runs(&report.rows).into_iter().map(table).filter(|table| !table.lines.is_empty()).collect()
+}
+
+/// A line for each group, with its place among these.
+fn lines(groups: &[&Group<'_>], columns: &[String], name: impl Fn(&&Group<'_>) -> String) -> Vec<Line> {
+    let cells: Vec<_> = columns.iter().map(|metric| column(groups, metric)).collect();
+    let line = |(i, group): (usize, &&Group<'_>)| Line {
+        label: name(group),
+        paradigm: group.paradigm,
+        cells: cells.iter().map(|column| column[i]).collect(),
+    };
+    groups.iter().enumerate().map(line).collect()
 }
 
 /// The columns that stand for retrieval and for transfer, each if it occurs.
@@ -193,6 +207,24 @@ mod tests {
         assert!(costs.clone().all(|cost| cost.half.is_none()), "the same in every seed");
         // Deviation 0.01 over three seeds: 4.302653 * 0.01 / sqrt(3).
         assert!((tables[0].lines[1].cells[0].unwrap().half.unwrap() - 0.024_841).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_swept_method_stands_at_its_usual_setting() {
+        let at = |share: f64, scores: &[f64]| {
+            crate::report::fixtures::at("labels", share, seeds("a", Paradigm::Metric, SCORE, scores))
+        };
+        let mut rows = at(0.1, &[0.3, 0.4]);
+        rows.extend(at(1.0, &[0.5, 0.6]));
+        rows.extend(seeds("pixels", Paradigm::Baseline, SCORE, &[0.2, 0.2]));
+        let report = Report { rows, ..Report::default() };
+        let table = &tables(&report)[0];
+        let labels = |lines: &[Line]| lines.iter().map(|line| line.label.clone()).collect::<Vec<_>>();
+        assert_eq!((labels(&table.lines), table.setting.as_str()), (vec!["pixels".into(), "a".into()], "labels=1"));
+        assert_eq!(labels(&table.swept), ["pixels", "a labels=0.1", "a labels=1"]);
+        assert!((table.lines[1].cells[0].unwrap().mean - 0.55).abs() < 1e-12);
+        let plain = head_to_head();
+        assert!(tables(&plain)[0].swept.is_empty() && tables(&plain)[0].setting.is_empty());
     }
 
     #[test]

@@ -52,6 +52,10 @@ pub fn render(report: &Report, folder: &Path, style: Style) -> String {
     for table in &tables {
         let title = if table.run.is_empty() { facts::title(report) } else { table.run.to_owned() };
         blocks.push(format!("{}\n{}", style.paint("1", &printable(&title)), fit(table, style)));
+        if !table.swept.is_empty() {
+            let setting = format!("Methods that were swept stand at {}; the report has every value.", table.setting);
+            blocks.push(wrap(&printable(&setting), "", style));
+        }
     }
     if tables.is_empty() {
         blocks.push(format!("{}\nNo method came to its end.", style.paint("1", &printable(&facts::title(report)))));

@@ -17,11 +17,18 @@ pub(super) fn curves(report: &Report) -> Figure {
     let mut table = vec![row(["method", "epochs", "first loss", "last loss", "at the end"])];
     let mut panels = Vec::new();
     for group in &groups {
-        let curves: Vec<&[f64]> =
-            group.rows().iter().map(|row| row.curve.as_slice()).filter(|curve| curve.len() >= 2).collect();
+        let curves = losses(group);
         let curve = mean_curve(&curves);
         let [first, .., last] = curve.as_slice() else { continue };
-        let title = titled(&label(group, &groups), group.run);
+        let own: Vec<_> =
+            groups.iter().filter(|other| (other.run, other.method) == (group.run, group.method)).collect();
+        // Trained once for all values that were swept: drawn once.
+        let once = own.iter().all(|other| losses(other) == curves);
+        if once && !std::ptr::eq(own[0], group) {
+            continue;
+        }
+        let name = if once { group.method.to_owned() } else { label(group, &groups) };
+        let title = titled(&name, group.run);
         let end = if falling(&curve) { "still falling" } else { "levelled off" };
         let (first, last) = (format!("{first:.3}"), format!("{last:.3}"));
         table.push(row([&title, &curve.len().to_string(), &first, &last, end]));
@@ -32,6 +39,11 @@ pub(super) fn curves(report: &Report) -> Figure {
                    different methods have different units: compare shapes, not heights. Where a loss was still \
                    falling, more epochs may change the order.";
     Figure { id: "curves", title: "Learning curves", caption: caption.to_owned(), wide: false, panels, table }
+}
+
+/// The losses of each seed that has two epochs.
+fn losses<'g>(group: &'g Group<'_>) -> Vec<&'g [f64]> {
+    group.rows().iter().map(|row| row.curve.as_slice()).filter(|curve| curve.len() >= 2).collect()
 }
 
 /// What the online monitors read, if there were any.
@@ -103,6 +115,24 @@ mod tests {
         assert!(figure.panels[1].svg.contains("class=\"curve s2\""));
         assert!(curves(&head_to_head()).panels.is_empty());
     }
+
+    /// Of a sweep along the labels, a method that trains without them has one curve.
+    #[test]
+    fn what_is_trained_once_is_drawn_once() {
+        let mut report = head_to_head();
+        report.rows.retain(|row| row.method == "simclr" || row.method == "triplet");
+        report.rows.iter_mut().for_each(|row| row.curve = vec![2.0, 1.0]);
+        let mut few = report.rows.clone();
+        for (rows, share) in [(&mut report.rows, 1.0), (&mut few, 0.1)] {
+            rows.iter_mut().for_each(|row| _ = row.axes.insert("labels".into(), share));
+        }
+        few.iter_mut().filter(|row| row.method == "triplet").for_each(|row| row.curve = vec![2.0, 0.5]);
+        report.rows.extend(few);
+        let figure = curves(&report);
+        let titles: Vec<_> = figure.panels.iter().map(|panel| panel.title.as_str()).collect();
+        assert_eq!(titles, ["triplet labels=0.1", "triplet labels=1", "simclr"]);
+    }
+
     #[test]
     fn every_monitor_of_a_method_has_its_curve() {
         let mut report = head_to_head();
