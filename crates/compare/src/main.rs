@@ -2,6 +2,9 @@
 
 #![recursion_limit = "256"]
 
+#[macro_use]
+mod say;
+
 mod cli;
 mod failure;
 mod listing;
@@ -32,7 +35,7 @@ fn main() -> ExitCode {
     match dispatch(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {}", failure::text(&failure.error));
+            tell!("error: {}", failure::text(&failure.error));
             ExitCode::from(failure.code)
         }
     }

@@ -4,7 +4,7 @@
 mod program;
 
 use program::{refused, report, succeeds};
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Stdio};
 
 /// A run of a second on the 128 training rows of wine, but for what is asked for.
 fn wine<'a>(command: &'a str, out: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
@@ -60,6 +60,60 @@ fn a_folder_belongs_to_one_run() {
     let (code, message) = refused(&["run", "--resume", name]);
     assert_eq!(code, 1, "{message}");
     assert!(message.contains("belongs to other settings, other data or another seed"), "{message}");
+}
+
+/// Means over rows of old and of new data would be of neither.
+#[test]
+fn data_that_changed_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (table, out) = (dir.path().join("t.csv"), dir.path().join("run"));
+    let row = |i: usize| format!("{},{},{}\n", i % 7, i, ["a", "b", "c"][i % 3]);
+    let rows: String = (0..90).map(row).collect();
+    fs::write(&table, format!("x,y,kind\n{rows}")).unwrap();
+    let (dataset, name) = (table.to_str().unwrap(), out.to_str().unwrap());
+    succeeds(&["run", "--dataset", dataset, "--methods", "pixels", "--seeds", "1", "--backend", "flex", "--out", name]);
+    let first = fs::read(out.join("report.json")).unwrap();
+    fs::write(&table, format!("x,y,kind\n{rows}1,2,a\n")).unwrap();
+    let (code, message) = refused(&["run", "--resume", name, "--seeds", "2"]);
+    assert!(code == 2 && message.contains("the data of t have changed since"), "{code}: {message}");
+    assert_eq!(fs::read(out.join("report.json")).unwrap(), first, "nothing was touched");
+    fs::write(&table, format!("x,y,kind\n{rows}")).unwrap();
+    succeeds(&["run", "--resume", name, "--seeds", "2"]);
+}
+
+/// Values that the axis takes by itself are for more data than there are here.
+#[test]
+fn a_sweep_of_small_data_leaves_out_what_does_not_suit_them() {
+    let dir = tempfile::tempdir().unwrap();
+    for (axis, left_out, kept) in [
+        ("batch", "batch 256, 512 left out: a batch of 512 is larger than the 128 rows", "[32.0,64.0,128.0]"),
+        ("labels", "labels 0.005, 0.01, 0.02 left out: `triplet`", "[0.05,0.1,0.25,0.5,1.0]"),
+    ] {
+        let out = dir.path().join(axis);
+        let methods = ["--axis", axis, "--methods", "pixels,triplet", "--seeds", "1"];
+        let (code, message) = refused(&wine("sweep", &out, &methods));
+        assert!(code == 0 && message.contains(left_out), "{code}: {message}");
+        let found = report(&out);
+        assert_eq!(found["settings"]["sweep"]["values"].to_string(), kept);
+        assert!(found["notes"].to_string().contains(left_out.split(':').next().unwrap()), "{}", found["notes"]);
+        let (code, message) = refused(&["sweep", "--resume", out.to_str().unwrap()]);
+        assert_eq!(code, 0, "{message}");
+    }
+    let asked = ["--axis", "batch", "--values", "64,512", "--methods", "triplet", "--seeds", "1"];
+    let (code, message) = refused(&wine("sweep", &dir.path().join("asked"), &asked));
+    assert!(code == 2 && message.contains("a batch of 512 is larger"), "what was asked for is refused: {message}");
+}
+
+/// `compare ... | head` is no reason to stop.
+#[test]
+fn a_run_goes_on_when_no_one_listens() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let mut command = program::compare(&wine("run", &out, &["--methods", "triplet", "--seeds", "1"]));
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert!(child.wait().unwrap().success());
+    assert_eq!(report(&out)["rows"].as_array().unwrap().len(), 1);
 }
 
 #[test]

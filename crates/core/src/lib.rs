@@ -7,6 +7,7 @@
 pub mod augment;
 pub mod backend;
 pub mod data;
+mod digest;
 pub mod encoder;
 pub mod head;
 pub mod init;

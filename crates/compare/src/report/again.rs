@@ -1,8 +1,9 @@
 //! The command that makes a run again, with more seeds or another setting.
 
 use super::RunInfo;
-use crate::run::Config;
+use crate::run::{Config, MethodName};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// Settings that the command line knows, by their place in the settings, with their option.
 const OPTIONS: &[(&str, &str)] = &[
@@ -42,6 +43,10 @@ pub(super) struct Again {
     options: Vec<(&'static str, String)>,
     /// What was swept: the axis and its values.
     swept: Option<(String, String)>,
+    /// The methods that `--methods all` would add, of those that the settings allow: `all`, or their names.
+    all: String,
+    /// Whether one of the families has no method in it.
+    one_sided: bool,
     /// Classes of the data, and how many of them are kept from training; 0 where it is not known.
     classes: usize,
     unseen: usize,
@@ -64,6 +69,8 @@ impl Again {
         Self {
             options: options(info, &defaults),
             swept: info.settings.get("sweep").and_then(swept),
+            all: all(&info.settings),
+            one_sided: one_sided(&info.settings),
             classes: dataset.classes,
             unseen: dataset.unseen_classes,
             test: dataset.test,
@@ -84,8 +91,23 @@ impl Again {
         self.run(&[("--seeds", seeds.as_str())])
     }
 
-    /// A sweep of this axis with the settings of the run.
+    /// The same run with methods of every kind, and so many seeds.
+    pub fn all_methods(&self, seeds: usize) -> String {
+        let (all, seeds) = (self.all(), seeds.to_string());
+        self.run(&[("--methods", all), ("--seeds", seeds.as_str())])
+    }
+
+    fn all(&self) -> &str {
+        if self.all.is_empty() { "all" } else { &self.all }
+    }
+
+    /// A sweep of this axis with the settings of the run; with methods of both families if it had none of one.
     pub fn sweep(&self, axis: &str, changes: &[(&'static str, &str)]) -> String {
+        let named = changes.iter().any(|(option, _)| *option == "--methods");
+        if self.one_sided && !named {
+            let changes: Vec<_> = [("--methods", self.all())].into_iter().chain(changes.iter().copied()).collect();
+            return Self { one_sided: false, ..self.clone() }.sweep(axis, &changes);
+        }
         if self.swept.as_ref().is_some_and(|(own, _)| own == axis) {
             return self.run(changes);
         }
@@ -114,7 +136,7 @@ impl Again {
         };
         let count = count.to_string();
         let more = [("--unseen-classes", count.as_str()), ("--seeds", "3")];
-        Ok(if self.unseen == 0 { self.run(&more) } else { self.run(&[("--methods", "all"), ("--seeds", "3")]) })
+        Ok(if self.unseen == 0 { self.run(&more) } else { self.all_methods(3) })
     }
 
     fn line(&self, start: &str, changes: &[(&'static str, &str)]) -> String {
@@ -146,9 +168,28 @@ fn options(info: &RunInfo, defaults: &Map<String, Value>) -> Vec<(&'static str, 
         (own, default) => default.is_some_and(|default| differs(own, default)),
     };
     if settings.iter().any(untold) {
-        return vec![("--config", quoted(&format!("{}config.toml", folder(&info.command))))];
+        return vec![("--config", quoted(&format!("{}config.toml", folder(info))))];
     }
     OPTIONS.iter().filter_map(|(path, option)| Some((*option, text(path, changed(path)?)))).collect()
+}
+
+/// `all`, or the names of those of all methods that the settings allow.
+fn all(settings: &Map<String, Value>) -> String {
+    let Ok(config) = serde_json::from_value::<Config>(Value::Object(settings.clone())) else { return "all".to_owned() };
+    let alone = |method: &&str| Config { methods: vec![(*method).to_owned()], sweep: None, ..config.clone() };
+    let fitting: Vec<&str> = MethodName::ALL.split(',').filter(|method| alone(method).validate().is_ok()).collect();
+    if fitting.len() == MethodName::ALL.split(',').count() { "all".to_owned() } else { fitting.join(",") }
+}
+
+/// Whether the methods of the settings are of one family, or of none.
+fn one_sided(settings: &Map<String, Value>) -> bool {
+    let Some(methods) = settings.get("methods").and_then(Value::as_array) else { return false };
+    let families: BTreeSet<&str> = methods
+        .iter()
+        .filter_map(|method| method.as_str()?.parse::<MethodName>().ok())
+        .map(MethodName::paradigm)
+        .collect();
+    !(families.contains("metric") && families.contains("contrastive"))
 }
 
 /// The setting at a dotted place.
@@ -206,11 +247,16 @@ pub fn quoted(word: &str) -> String {
     }
 }
 
-/// The folder that a command line wrote into, with a slash behind it; empty where it does not say.
-fn folder(command: &str) -> String {
-    let words = shlex::split(command).unwrap_or_default();
+/// The folder that the run was written into, with a slash behind it; empty where its command does not say. That of a run
+/// with settings from a search lies in the folder of the search.
+fn folder(info: &RunInfo) -> String {
+    let words = shlex::split(&info.command).unwrap_or_default();
     let named = words.windows(2).find(|pair| matches!(pair[0].as_str(), "--out" | "--resume"));
-    named.map_or_else(String::new, |pair| format!("{}/", pair[1].trim_end_matches('/')))
+    let named = named.map_or_else(String::new, |pair| format!("{}/", pair[1].trim_end_matches('/')));
+    match info.tuning.as_ref().and_then(|tuning| tuning.methods.iter().map(|method| method.trials).max()) {
+        Some(trials) => format!("{named}final-{trials}/"),
+        None => named,
+    }
 }
 
 /// The axis that was swept, with its values.
@@ -221,7 +267,7 @@ fn swept(sweep: &Value) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::DatasetInfo;
+    use crate::report::{DatasetInfo, Tuned, Tuning};
     use serde_json::json;
 
     /// The defaults with some settings changed.
@@ -271,9 +317,14 @@ mod tests {
     fn what_no_option_says_needs_the_file() {
         let changes = json!({ "hybrid": { "weight": 0.25 }, "dataset": "wine" });
         assert_eq!(Again::of(&info(changes, 3)).seeds(3), "compare run --config runs/wine/config.toml --seeds 3");
+        let folder = |command: &str| folder(&RunInfo { command: command.into(), ..RunInfo::default() });
         assert_eq!((folder("compare run"), folder("compare run --resume a b")), (String::new(), "a/".to_owned()));
         let apart = |out: &str| folder(&format!("compare run --out {}", quoted(out)));
         assert_eq!((apart("my runs/it's one"), apart("b/")), ("my runs/it's one/".to_owned(), "b/".to_owned()));
+        let mut tuned = info(json!({ "hybrid": { "weight": 0.25 } }), 3);
+        tuned.command = "compare tune --out t1".into();
+        tuned.tuning = Some(Tuning { methods: vec![Tuned { trials: 20, ..Tuned::default() }], statement: Vec::new() });
+        assert_eq!(Again::of(&tuned).seeds(4), "compare run --config t1/final-20/config.toml --seeds 4");
         // Settings of another version are no reason.
         assert_eq!(Again::of(&info(json!({ "old": 1 }), 3)).seeds(3), "compare run --seeds 3");
     }
@@ -285,6 +336,18 @@ mod tests {
         let expected = "compare sweep --axis labels --values 0.1,1 --dataset wine --seeds 3";
         assert_eq!((again.seeds(3), again.sweep("labels", &[("--seeds", "3")])), (expected.into(), expected.into()));
         assert_eq!(again.sweep("noise", &[]), "compare sweep --axis noise --dataset wine");
+    }
+
+    #[test]
+    fn a_comparison_has_both_families() {
+        let again = Again::of(&info(json!({ "methods": ["moco", "simclr"], "dataset": "wine" }), 3));
+        assert_eq!(again.sweep("labels", &[]), "compare sweep --axis labels --dataset wine --methods all");
+        assert_eq!(again.seeds(3), "compare run --dataset wine --methods moco,simclr --seeds 3");
+        // Of all methods those that the settings allow.
+        let again = Again::of(&info(json!({ "methods": ["siamese", "simclr"], "supervision": "pairs" }), 3));
+        let line = again.all_methods(3);
+        assert!(line.contains("triplet") && !line.contains("supervised") && !line.contains(" all"), "{line}");
+        assert!(again.sweep("labels", &[]).contains("--methods siamese,simclr"));
     }
 
     #[test]

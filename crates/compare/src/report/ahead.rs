@@ -3,7 +3,7 @@
 use super::{
     Report, Row,
     budget::still_improving,
-    estimate::Over,
+    estimate::{FEWEST_SEEDS, Over},
     format::interval,
     groups::{groups, usual},
     standing::{Versus, standing},
@@ -22,8 +22,9 @@ pub enum Outcome {
     Tie,
     /// It is worse, but was still improving when the budget ended.
     UndecidedAtThisBudget,
-    /// One seed: it may be chance.
-    OneSeed,
+    /// Fewer than three seeds: it may be chance.
+    #[serde(alias = "one_seed")]
+    FewSeeds,
     /// It is worse by the same in every seed, so that the seeds do not say whether that is chance.
     SameInEverySeed,
 }
@@ -67,7 +68,7 @@ impl Outcome {
             Self::Behind => "best is ahead",
             Self::Tie => "tie",
             Self::UndecidedAtThisBudget => "undecided at this budget",
-            Self::OneSeed => "one seed, may be chance",
+            Self::FewSeeds => "fewer than three seeds, may be chance",
             Self::SameInEverySeed => "does not vary with the seed",
         }
     }
@@ -117,7 +118,8 @@ fn compared(versus: &Versus, rows: &[&Row], method: &str) -> Comparison {
     let outcome = match p_holm {
         _ if tie => Outcome::Tie,
         None if lead.constant() => Outcome::SameInEverySeed,
-        None => Outcome::OneSeed,
+        None => Outcome::FewSeeds,
+        Some(_) if lead.seeds < FEWEST_SEEDS && lead.over == Over::Seeds => Outcome::FewSeeds,
         Some(_) if still_improving(rows, method) => Outcome::UndecidedAtThisBudget,
         Some(_) => Outcome::Behind,
     };
@@ -184,7 +186,18 @@ mod tests {
         rows.extend(seeds("b", Paradigm::Metric, SCORE, &[0.4]));
         let report = Report { rows, ..Report::default() };
         let found = comparisons(&report);
-        assert_eq!((found[0].outcome, found[0].p_value, found[0].ci95_low), (Outcome::OneSeed, None, None));
+        assert_eq!((found[0].outcome, found[0].p_value, found[0].ci95_low), (Outcome::FewSeeds, None, None));
+    }
+
+    #[test]
+    fn two_seeds_call_no_one_ahead() {
+        let of = |a: &[f64], b: &[f64]| {
+            let rows = [seeds("a", Paradigm::Metric, SCORE, a), seeds("b", Paradigm::Metric, SCORE, b)].concat();
+            comparisons(&Report { rows, ..Report::default() }).remove(0)
+        };
+        let two = of(&[0.5, 0.501], &[0.3, 0.302]);
+        assert!(two.p_value.unwrap() < 0.01 && two.outcome == Outcome::FewSeeds, "{two:?}");
+        assert_eq!(of(&[0.5, 0.501, 0.502], &[0.3, 0.302, 0.301]).outcome, Outcome::Behind);
     }
 
     #[test]

@@ -53,8 +53,9 @@ pub enum Certainty {
     Tie,
     /// Others were still improving when the budget ended.
     UndecidedAtThisBudget,
-    /// One seed: it may be chance.
-    OneSeed,
+    /// Fewer than three seeds: it may be chance.
+    #[serde(alias = "one_seed")]
+    FewSeeds,
     /// It is ahead by the same in every seed: the seeds do not say whether that is chance.
     SameInEverySeed,
     /// There was nothing to compare it with.
@@ -68,7 +69,7 @@ impl Certainty {
             Self::Sure => "sure",
             Self::Tie => "a tie",
             Self::UndecidedAtThisBudget => "undecided at this budget",
-            Self::OneSeed | Self::SameInEverySeed | Self::Alone => "not sure",
+            Self::FewSeeds | Self::SameInEverySeed | Self::Alone => "not sure",
         }
     }
 }
@@ -129,7 +130,7 @@ fn cheaper(table: &Table<'_>, best: &Line, others: &[&Comparison]) -> String {
     let lines: Vec<&Line> = table.lines.iter().filter(tied).collect();
     let times = lines.iter().filter_map(|line| Some((seconds(line)?, line.label.as_str())));
     match (seconds(best), times.min_by(|a, b| a.0.total_cmp(&b.0))) {
-        (Some(own), Some((least, name))) if 2.0 * least < own => {
+        (Some(own), Some((least, name))) if 2.0 * least < own && number(TIME, least) != number(TIME, own) => {
             let which =
                 if lines.len() == 1 { "which is cheaper".to_owned() } else { format!("of which {name} is cheapest") };
             format!(", {which} to train ({} against {})", number(TIME, least), number(TIME, own))
@@ -163,8 +164,11 @@ fn lead(others: &[&Comparison], of_ties: &str) -> (Certainty, String) {
     if others.is_empty() {
         return (Certainty::Alone, "nothing else was measured".to_owned());
     }
-    if others.iter().any(|comparison| comparison.outcome == Outcome::OneSeed) {
-        return (Certainty::OneSeed, "one seed, so that the difference to any other may be chance".to_owned());
+    if others.iter().any(|comparison| comparison.outcome == Outcome::FewSeeds) {
+        return (
+            Certainty::FewSeeds,
+            "fewer than three seeds, so that the difference to any other may be chance".to_owned(),
+        );
     }
     let mut parts = Vec::new();
     if !ties.is_empty() {

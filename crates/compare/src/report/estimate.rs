@@ -19,6 +19,9 @@ pub(super) const ROUNDING: f64 = 1e-9;
 /// Scores whose difference is known to lie this close to zero are called equal.
 pub(super) const MARGIN: f64 = 0.02;
 
+/// Fewest seeds from which a report says who is ahead.
+pub(super) const FEWEST_SEEDS: usize = 3;
+
 /// No one repeats a run more often than this to settle a small difference.
 pub(super) const MOST_SEEDS: usize = 50;
 

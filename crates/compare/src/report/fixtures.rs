@@ -93,6 +93,7 @@ pub(super) fn head_to_head() -> Report {
             validation: 100,
             test: 300,
             unseen_class_names: vec!["cat".into(), "<script>dog".into(), "ship".into()],
+            ..DatasetInfo::default()
         },
         budget: Budget { epochs: 2, steps: 20, images_seen: 1200, batch: 64 },
         encoder: "conv4".into(),

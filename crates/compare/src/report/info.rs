@@ -24,6 +24,18 @@ pub struct DatasetInfo {
     /// Names of the classes kept from training.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unseen_class_names: Vec<String>,
+    /// Stands for the items, labels and splits: other data have another. Empty in reports of older versions and of several
+    /// runs.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub digest: String,
+}
+
+impl DatasetInfo {
+    /// Whether both are of the same data, as far as they say.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        let digits = self.digest.is_empty() || other.digest.is_empty() || self.digest == other.digest;
+        digits && *self == Self { digest: self.digest.clone(), ..other.clone() }
+    }
 }
 
 /// What every trained method could spend.

@@ -120,7 +120,8 @@ impl Joined {
     fn is_twin(&self, piece: &Piece, at: usize) -> bool {
         let (run, rows) = (&self.runs[at], self.rows_of(at));
         let alike = |row: &Row, new: &Row| same_place(row, new) && (&row.scores, row.cost) == (&new.scores, new.cost);
-        (&run.dataset, &run.encoder) == (&piece.info.dataset, &piece.info.encoder)
+        run.dataset.same(&piece.info.dataset)
+            && run.encoder == piece.info.encoder
             && !piece.rows.is_empty()
             && piece.rows.iter().all(|new| rows.iter().any(|row| alike(row, new)))
     }
@@ -129,8 +130,8 @@ impl Joined {
     /// none of them.
     fn fits(&self, piece: &Piece, at: usize) -> bool {
         let run = &self.runs[at];
-        let same = (&run.dataset, &run.encoder, run.budget.epochs)
-            == (&piece.info.dataset, &piece.info.encoder, piece.info.budget.epochs);
+        let same = run.dataset.same(&piece.info.dataset)
+            && (&run.encoder, run.budget.epochs) == (&piece.info.encoder, piece.info.budget.epochs);
         let repeats = |row: &&Row| piece.rows.iter().any(|new| same_place(row, new));
         self.given[at] == piece.info.label
             && same
@@ -189,7 +190,7 @@ fn same_place(a: &Row, b: &Row) -> bool {
 fn datasets(runs: &[RunInfo]) -> DatasetInfo {
     let mut sets: Vec<&DatasetInfo> = Vec::new();
     for run in runs {
-        if !sets.contains(&&run.dataset) {
+        if !sets.iter().any(|set| set.same(&run.dataset)) {
             sets.push(&run.dataset);
         }
     }
@@ -205,7 +206,7 @@ fn datasets(runs: &[RunInfo]) -> DatasetInfo {
         train: sum(|set| set.train),
         validation: sum(|set| set.validation),
         test: sum(|set| set.test),
-        unseen_class_names: Vec::new(),
+        ..DatasetInfo::default()
     }
 }
 

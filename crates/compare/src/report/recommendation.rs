@@ -125,8 +125,8 @@ fn labels(report: &Report, table: &Table<'_>, supervision: Option<&Verdict>) -> 
 fn would_change(goals: [&[&Comparison]; 2], labels: Option<String>, again: &Again) -> Vec<String> {
     let mut reasons = Vec::new();
     let comparisons = || goals.into_iter().flatten();
-    if comparisons().any(|comparison| comparison.outcome == Outcome::OneSeed) {
-        reasons.push(format!("More seeds: one gives no interval; `{}` does.", again.seeds(3)));
+    if comparisons().any(|comparison| comparison.outcome == Outcome::FewSeeds) {
+        reasons.push(format!("More seeds: with fewer than three none is called ahead; `{}`.", again.seeds(3)));
     }
     for reason in goals.into_iter().filter_map(|comparisons| rivals(comparisons, again)) {
         if !reasons.contains(&reason) {
@@ -234,8 +234,8 @@ mod tests {
         assert_eq!(certainty(&unripe), Certainty::UndecidedAtThisBudget);
         assert!(unripe.would_change.contains(&"More epochs: moco was still improving.".to_owned()), "{unripe:?}");
         let single = advice(|rows| rows.retain(|row| row.seed == 1));
-        assert!(single.sentences[0].contains("one seed, so that"), "{single:?}");
-        assert_eq!(certainty(&single), Certainty::OneSeed);
+        assert!(single.sentences[0].contains("fewer than three seeds, so that"), "{single:?}");
+        assert_eq!(certainty(&single), Certainty::FewSeeds);
         assert!(single.would_change[0].contains("--seeds 3"), "{single:?}");
     }
 

@@ -38,7 +38,8 @@ pub(super) fn standing(groups: &[&Group<'_>], metric: &str) -> Option<Standing> 
     let mean =
         |i: usize| Some(sign * values[i].values().sum::<f64>() / values[i].len() as f64).filter(|m| m.is_finite());
     let means = (0..groups.len()).filter_map(|i| Some((i, mean(i)?)));
-    let best = means.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(i, _)| i)?;
+    // Of equals the first: baselines stand before what is trained.
+    let best = means.reduce(|best, next| if next.1 > best.1 + ROUNDING { next } else { best }).map(|(i, _)| i)?;
     let over_items = |i: usize, j: usize| {
         let [a, b] = [groups[i].row(metric)?, groups[j].row(metric)?];
         items::error(a, b, metric)
@@ -215,6 +216,7 @@ mod tests {
         rows.extend(seeds("b", Paradigm::Metric, SCORE, &[0.6]));
         rows.extend(seeds("c", Paradigm::Metric, SCORE, &[0.6]));
         let found = standing_of(&rows, SCORE).unwrap();
-        assert_eq!((found.best, ties(&found)), (2, vec![Some(false), Some(true), None]));
+        // Of equals the first.
+        assert_eq!((found.best, ties(&found)), (1, vec![Some(false), None, Some(true)]));
     }
 }

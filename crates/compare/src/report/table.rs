@@ -2,7 +2,7 @@
 
 use super::{
     Paradigm, Report, definitions,
-    estimate::Estimate,
+    estimate::{Estimate, FEWEST_SEEDS},
     groups::{Group, distinct, groups, label, runs, usual},
     standing::standing,
 };
@@ -13,9 +13,6 @@ pub(super) const LEGEND: &str = "* best of its column; ~ not told from it by t-t
                                  correction over all pairs). Fewer than three seeds mark nothing. ± is half the 95 % \
                                  interval over seeds; there is none with one seed, where any difference may be chance, \
                                  and none where no seed changes the score.";
-
-/// Fewest seeds of the best score of a column that is marked.
-const FEWEST_SEEDS: usize = 3;
 
 /// Scores shown, in the order of the columns, each with its rank when there is room for few. `*` stands for a data set
 /// other than this one.

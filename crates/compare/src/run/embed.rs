@@ -25,8 +25,8 @@ pub fn embed(args: &EmbedArgs) -> Result<(), Failure> {
     let vectors = Vectors { names: &items.names, labels: &items.labels, features: &features };
     let files = vectors::write(vectors, &about, &args.out, format).map_err(failed)?;
     let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-    println!("{} x {} features of {} by {}", features.rows(), features.cols(), args.input, encoder.describe());
-    println!("{}", files.join("\n"));
+    say!("{} x {} features of {} by {}", features.rows(), features.cols(), args.input, encoder.describe());
+    say!("{}", files.join("\n"));
     Ok(())
 }
 
@@ -60,10 +60,10 @@ impl<'a> Encoder<'a> {
         let items = Items::open(source, &datasets_root(), kind, self.args.label_column.as_deref()).map_err(usage)?;
         if items.resized > 0 {
             let (some, all) = (items.resized, items.names.len());
-            eprintln!("note: {some} of {all} images of {source} were changed to {kind}, what the encoder takes");
+            tell!("note: {some} of {all} images of {source} were changed to {kind}, what the encoder takes");
         }
         if items.left_out > 0 {
-            eprintln!("note: files of {source} left out, as they are not named as images: {}", items.left_out);
+            tell!("note: files of {source} left out, as they are not named as images: {}", items.left_out);
         }
         let features = self.model.embed(&items.data, self.args.batch).map_err(failed)?;
         if let Some(row) = features.iter_rows().position(|row| row.iter().any(|value| !value.is_finite())) {

@@ -16,6 +16,7 @@ mod head_to_head;
 mod hybrid;
 mod jobs;
 mod joint;
+mod lock;
 mod memory;
 mod method;
 mod monitor;

@@ -12,7 +12,7 @@ use super::{
 use anyhow::{Context, anyhow, ensure};
 use nearfar_core::{
     augment::{Augmenter, Normalization, Recipe},
-    data::{DataError, Dataset, Inputs, Shape, catalog, false_labels, split},
+    data::{DataError, Dataset, Inputs, Shape, catalog, digest, false_labels, split},
     encoder::EncoderConfig,
 };
 
@@ -25,6 +25,12 @@ const MOST_VALIDATION: usize = 2_000;
 const UNSEEN_SHARE: f64 = 0.3;
 /// Most training images of the unseen classes and of another data set that probes are fitted on.
 const MOST_PROBE_IMAGES: usize = 6_000;
+
+/// Items to train on, and as many to test on, that a class needs to be chosen as unseen: with fewer, nothing can be found
+/// again among them.
+const FEWEST_ITEMS: usize = 2;
+/// Most classes that a note names.
+const MOST_NAMED: usize = 10;
 
 /// Why one class alone cannot be unseen.
 const FEW_UNSEEN: &str = "retrieval among unseen classes needs at least 2 of them, or 0 to leave them out";
@@ -186,8 +192,15 @@ impl Prepared {
                 hold_out(&train, VALIDATION_SHARE, MOST_VALIDATION, seed)
             }
         };
-        let unseen = unseen_classes(config, &train)?;
-        let seen: Vec<usize> = (0..classes.len()).filter(|c| !unseen.contains(c)).collect();
+        let [to_train, to_test] = [sizes(&train)?, sizes(&test)?];
+        let large: Vec<usize> =
+            (0..classes.len()).filter(|&c| to_train[c] >= FEWEST_ITEMS && to_test[c] >= FEWEST_ITEMS).collect();
+        let unseen = unseen_classes(config, &train, &large)?;
+        let (seen, empty): (Vec<usize>, Vec<usize>) =
+            (0..classes.len()).filter(|c| !unseen.contains(c)).partition(|&c| to_train[c] > 0);
+        if !empty.is_empty() {
+            notes.push(format!("left out, as they have nothing to train on: {}", listed(&classes, &empty)));
+        }
         let chosen = |train: &Dataset, keep: &[usize], most: usize| -> Result<Dataset, DataError> {
             let train = train.keep_classes(keep)?;
             let chosen = split::subset(&train, most.min(train.len()), seed.wrapping_add(2)).0;
@@ -250,10 +263,17 @@ impl Prepared {
         Ok(())
     }
 
+    /// Stands for all items, labels and splits.
+    pub fn digest(&self) -> String {
+        let parts = [Some(&self.seen), self.unseen.as_ref()].into_iter().flatten();
+        digest(parts.flat_map(|parts| [&parts.train, &parts.validation, &parts.test]))
+    }
+
     /// An error if a batch of this size asks for more items than there are to train on.
     pub fn check_batch(&self, batch: usize) -> anyhow::Result<()> {
         let count = self.seen.train.len();
         let items = if matches!(self.seen.train.inputs, Inputs::Rows(_)) { "rows" } else { "images" };
+        ensure!(count >= 2, "{count} {items} to train on, and 2 are needed at least: add {items} to the classes");
         ensure!(batch <= count, "a batch of {batch} is larger than the {count} {items} to train on: lower --batch");
         Ok(())
     }
@@ -285,8 +305,28 @@ fn hold_out(data: &Dataset, share: f64, most: usize, seed: u64) -> (Dataset, Dat
     (data.select(&kept), data.select(&held))
 }
 
-fn unseen_classes(config: &Config, data: &Dataset) -> anyhow::Result<Vec<usize>> {
+/// Items of each class.
+fn sizes(data: &Dataset) -> Result<Vec<usize>, DataError> {
+    let mut sizes = vec![0; data.class_names.len()];
+    data.labels_for("the choice of unseen classes")?.iter().for_each(|&class| sizes[class] += 1);
+    Ok(sizes)
+}
+
+/// Names of classes for a note.
+fn listed(names: &[String], classes: &[usize]) -> String {
+    let named: Vec<&str> = classes.iter().take(MOST_NAMED).map(|&class| names[class].as_str()).collect();
+    let more = classes.len() - named.len();
+    let rest = if more > 0 { format!(" and {more} more classes") } else { String::new() };
+    format!("{}{rest}", named.join(", "))
+}
+
+/// Classes never trained on: those that were named, or a draw from the `large` ones.
+fn unseen_classes(config: &Config, data: &Dataset, large: &[usize]) -> anyhow::Result<Vec<usize>> {
     let classes = data.class_names.len();
+    let draw = |count: usize| -> Result<Vec<usize>, DataError> {
+        let drawn = split::choose_unseen(large.len(), count, config.split_seed())?;
+        Ok(drawn.into_iter().map(|place| large[place]).collect())
+    };
     match &config.unseen_classes {
         Some(UnseenClasses::Names(names)) => {
             let mut chosen = names.iter().map(|n| data.class_index(n)).collect::<Result<Vec<_>, _>>()?;
@@ -297,12 +337,10 @@ fn unseen_classes(config: &Config, data: &Dataset) -> anyhow::Result<Vec<usize>>
             Ok(chosen)
         }
         Some(UnseenClasses::Count(1)) => Err(anyhow!("--unseen-classes 1: {FEW_UNSEEN}")),
+        Some(UnseenClasses::Count(count)) if large.len() >= count + 2 => Ok(draw(*count)?),
         Some(UnseenClasses::Count(count)) => Ok(split::choose_unseen(classes, *count, config.split_seed())?),
-        None if classes < 5 => Ok(Vec::new()),
-        None => {
-            let count = ((classes as f64 * UNSEEN_SHARE).round() as usize).max(2);
-            Ok(split::choose_unseen(classes, count, config.split_seed())?)
-        }
+        None if large.len() < 5 => Ok(Vec::new()),
+        None => Ok(draw(((large.len() as f64 * UNSEEN_SHARE).round() as usize).max(2))?),
     }
 }
 
@@ -377,6 +415,29 @@ mod tests {
         assert!(notes[2].contains("of 2 classes none is left unseen"), "{notes:?}");
         assert!(notes[3].starts_with("photos: no `transfer.seen.few_shot_1`, `transfer.seen.few_shot_5`: class `"));
         assert_eq!(notes.len(), 4, "{notes:?}");
+    }
+
+    /// A mistyped label makes a class of one row.
+    #[test]
+    fn a_class_of_one_item_spoils_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let table = dir.path().join("t.csv");
+        let row = |i: usize| format!("{}.5,{},{}\n", i % 7, i, ["a", "b", "c", "d", "e"][i % 5]);
+        let rows: String = (0..150).map(row).collect();
+        std::fs::write(&table, format!("x,y,kind\n{rows}1.0,2.0,typo\n")).unwrap();
+        let mut left_out = 0;
+        for seed in 0..8 {
+            let config = Config { dataset: table.display().to_string(), seed, ..Config::default() };
+            let data = Prepared::new(&config, &[]).unwrap();
+            assert_eq!(data.unseen_names.len(), 2);
+            assert!(!data.unseen_names.contains(&"typo".to_owned()));
+            let [train, validation, test] = data.seen.labels().unwrap();
+            assert!(validation.iter().chain(test).all(|class| train.contains(class)));
+            let note = data.notes.iter().any(|note| note.contains("they have nothing to train on: typo"));
+            assert_eq!(note, !data.seen.train.class_names.contains(&"typo".to_owned()));
+            left_out += usize::from(note);
+        }
+        assert!(left_out < 8, "in some splits it is trained on");
     }
 
     #[test]

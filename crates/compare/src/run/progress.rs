@@ -28,7 +28,7 @@ pub fn catch_interrupt() {
             if STOP.swap(true, Ordering::SeqCst) {
                 std::process::exit(1);
             }
-            eprintln!("stopping behind the next step; Ctrl-C again stops at once");
+            tell!("stopping behind the next step; Ctrl-C again stops at once");
         });
     });
 }
@@ -90,7 +90,7 @@ impl Observer for Bar<'_> {
             self.newest = monitor.newest();
         }
         if self.bar.is_hidden() {
-            eprintln!(
+            tell!(
                 "{:>12} epoch {} loss {:.4} spread {:.2}{} {:.1} s",
                 self.name,
                 event.epoch,
@@ -103,7 +103,7 @@ impl Observer for Bar<'_> {
     }
 
     fn warning(&mut self, warning: &Warning) {
-        self.bar.suspend(|| eprintln!("warning: {}: {warning}", self.name));
+        self.bar.suspend(|| tell!("warning: {}: {warning}", self.name));
     }
 
     fn watches_batches(&self) -> bool {

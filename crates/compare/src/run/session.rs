@@ -7,6 +7,8 @@ use super::{
     head_to_head::{Cache, Runner},
     hybrid::Stage,
     jobs::{Job, jobs},
+    lock::Lock,
+    method::MethodName,
     prepare::Prepared,
     progress::{catch_interrupt, interrupted},
     tune::SEARCH,
@@ -16,18 +18,21 @@ use crate::{
     failure::{Failure, failed, text, usage},
     report::{self, Budget, DatasetInfo, Figures, Report, Row, Status, Tuning, terminal},
 };
-use anyhow::anyhow;
+use anyhow::{anyhow, ensure};
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 
 /// `compare run`.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
-    Session::open(args, settings(args)?)?.execute()
+    Session::open(args, settings(args)?, false)?.execute()
 }
 
-/// `compare run` with settings that a search chose; the report says how.
-pub fn run_tuned(args: &RunArgs, tuning: Tuning) -> Result<(), Failure> {
-    let mut session = Session::open(args, settings(args)?)?;
+/// `compare run` with settings that the search in a folder chose; the report says how.
+pub fn run_tuned(args: &RunArgs, tuning: Tuning, search: &Path) -> Result<(), Failure> {
+    let mut session = Session::open(args, settings(args)?, false)?;
+    if let Some(command) = Config::command(search) {
+        session.report.command = command;
+    }
     session.report.tuning = Some(tuning);
     session.execute()
 }
@@ -45,7 +50,9 @@ pub fn sweep(args: &SweepArgs) -> Result<(), Failure> {
     if config.sweep.is_none() {
         return Err(usage(anyhow!("these settings name no sweep: say what to vary with --axis")));
     }
-    Session::open(&args.run, config)?.execute()
+    // Values that nobody asked for need not suit the data.
+    let own_values = args.axis.is_some() && args.values.is_none();
+    Session::open(&args.run, config, own_values)?.execute()
 }
 
 /// `compare report`.
@@ -69,7 +76,7 @@ pub fn rewrite_report(dirs: &[PathBuf], out: Option<&Path>) -> Result<(), Failur
     let (joint, figures) = report::join(parts).map_err(usage)?;
     report::check_writable(out).map_err(usage)?;
     report::write(&joint, &figures, out).map_err(failed)?;
-    println!("{}", terminal::render(&joint, out, terminal::Style::detect()));
+    say!("{}", terminal::render(&joint, out, terminal::Style::detect()));
     Ok(())
 }
 
@@ -99,9 +106,51 @@ pub(super) fn check_free(out: &Path) -> Result<(), Failure> {
     }
 }
 
-/// The command line of this process, as a shell takes it.
-pub(super) fn command_line() -> String {
-    std::env::args().skip(1).fold("compare".to_owned(), |all, arg| all + " " + &report::quoted(&arg))
+/// The command line of this process, as a shell takes it, with the folder that it left to the program.
+pub(super) fn command_line(folder: Option<&Path>) -> String {
+    let folder = folder.map(|folder| ["--out".to_owned(), folder.display().to_string()]);
+    let words = std::env::args().skip(1).chain(folder.into_iter().flatten());
+    words.fold("compare".to_owned(), |all, word| all + " " + &report::quoted(&word))
+}
+
+/// Refuses data that changed since the report's rows were made: its means would be over rows of both.
+fn same_data(report: &Report, data: &Prepared, out: &Path) -> Result<(), Failure> {
+    // Reports of older versions do not say which data they are of.
+    let known = !report.rows.is_empty() && !report.dataset.digest.is_empty();
+    if known && report.dataset.digest != data.digest() {
+        return Err(usage(anyhow!(
+            "the data of {} have changed since {} was begun: its rows are of the data as they were; begin another run with \
+             another --out",
+            data.name,
+            out.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Leaves out of a sweep the values that do not suit the data, and says which and why.
+///
+/// # Errors
+/// When fewer than two are left.
+fn fitting_values(config: &mut Config, methods: &[MethodName], data: &mut Prepared) -> anyhow::Result<Option<String>> {
+    let Some(sweep) = config.sweep.clone() else { return Ok(None) };
+    let mut settled = config.clone();
+    settled.settle(data.seen.train.len());
+    let (mut kept, mut refused) = (Vec::new(), Vec::new());
+    for value in sweep.values {
+        let alone = Sweep { axis: sweep.axis, values: vec![value.clone()] };
+        let made = jobs(&Config { seeds: 1, sweep: Some(alone), ..settled.clone() }, methods)?;
+        match check::rows(made.iter().map(|job| (&*job.config, job.method)), data) {
+            Ok(()) => kept.push(value),
+            Err(error) => refused.push((value, error)),
+        }
+    }
+    let Some((_, reason)) = refused.last() else { return Ok(None) };
+    let names: Vec<String> = refused.iter().map(|(value, _)| value.to_string()).collect();
+    let left_out = format!("{} {} left out: {}", sweep.axis, names.join(", "), text(reason));
+    ensure!(kept.len() >= 2, "{left_out}; say with --values what suits the data");
+    config.sweep = Some(Sweep { axis: sweep.axis, values: kept });
+    Ok(Some(left_out))
 }
 
 /// A run under way.
@@ -112,11 +161,13 @@ struct Session {
     out: PathBuf,
     report: Report,
     figures: Figures,
+    _lock: Lock,
 }
 
 impl Session {
-    /// Checks everything that can be wrong before anything is trained, and writes the settings.
-    fn open(args: &RunArgs, mut config: Config) -> Result<Self, Failure> {
+    /// Checks everything that can be wrong before anything is trained, and writes the settings. `own_values` says that the
+    /// values of the sweep are those that the axis takes by itself: of these, what does not suit the data is left out.
+    fn open(args: &RunArgs, mut config: Config, own_values: bool) -> Result<Self, Failure> {
         config.validate().map_err(usage)?;
         let out = match &args.resume {
             Some(dir) => dir.clone(),
@@ -129,6 +180,7 @@ impl Session {
         let (backend, device) = config.backend.open().map_err(usage)?;
         catch_interrupt();
         let mut data = Prepared::new(&config, &methods).map_err(usage)?;
+        let left_out = if own_values { fitting_values(&mut config, &methods, &mut data).map_err(usage)? } else { None };
         // What the settings leave to the data is written as left out, so that they suit other data too.
         let written = config.clone();
         let batch = config.settle(data.seen.train.len());
@@ -139,20 +191,22 @@ impl Session {
         check::rows(first.map(|job| (&*job.config, job.method)), &mut data).map_err(usage)?;
         data.adopt(&config).map_err(usage)?;
         report::check_writable(&out).map_err(usage)?;
+        let lock = Lock::take(&out)?;
         let (mut report, mut figures) = (Report::default(), Figures::default());
         if args.resume.is_some() {
             figures = report::read_figures(&out).map_err(usage)?;
             if out.join("report.json").is_file() {
                 report = report::read(&out).map_err(usage)?;
+                same_data(&report, &data, &out)?;
             }
         }
         // The run is what its first command asked for, however often it was stopped.
         let begun = if args.resume.is_some() { Config::command(&out) } else { None };
-        report.command = begun.unwrap_or_else(command_line);
+        report.command = begun.unwrap_or_else(|| command_line(args.out.is_none().then_some(out.as_path())));
         written.write(&out, &report.command)?;
         describe(&mut report, &config, &data, &backend.to_string(), &device);
-        report.notes.extend(batch);
-        eprintln!(
+        report.notes.extend(left_out.into_iter().chain(batch));
+        tell!(
             "{}: {} training images, {} seen and {} unseen classes; {} on {}; every method sees {} images, {} a step; {} \
              rows",
             data.name,
@@ -165,8 +219,8 @@ impl Session {
             config.batch(),
             jobs.len()
         );
-        report.notes.iter().for_each(|note| eprintln!("note: {note}"));
-        Ok(Self { jobs, data, device: device.autodiff(), out, report, figures })
+        report.notes.iter().for_each(|note| tell!("note: {note}"));
+        Ok(Self { jobs, data, device: device.autodiff(), out, report, figures, _lock: lock })
     }
 
     /// Does the jobs that have no row yet.
@@ -178,7 +232,7 @@ impl Session {
             }
             self.report.rows.retain(|row| !job.made(row));
             self.report.failures.retain(|failure| failure.method != job.label() || failure.seed != job.seed);
-            eprintln!("{}/{} {}, seed {}", place + 1, self.jobs.len(), job.label(), job.seed);
+            tell!("{}/{} {}, seed {}", place + 1, self.jobs.len(), job.label(), job.seed);
             self.data.adopt(&job.config).map_err(failed)?;
             let (data, device, out) = (&self.data, self.device.clone(), self.out.as_path());
             let runner = Runner { config: &job.config, data, device, out };
@@ -186,7 +240,7 @@ impl Session {
                 Ok(row) => self.report.rows.push(row),
                 Err(error) => {
                     let (method, seed, error) = (job.label(), job.seed, text(&error));
-                    eprintln!("error: {method}, seed {seed}: {error}");
+                    tell!("error: {method}, seed {seed}: {error}");
                     self.report.failures.push(report::Failure { method, seed, error, run: String::new() });
                 }
             }
@@ -199,7 +253,7 @@ impl Session {
                 return Err(failed(anyhow!("stopped; go on with: compare run --resume {}", self.out.display())));
             }
         }
-        println!("{}", terminal::render(&self.report, &self.out, terminal::Style::detect()));
+        say!("{}", terminal::render(&self.report, &self.out, terminal::Style::detect()));
         match self.report.failures.as_slice() {
             [] => Ok(()),
             failures => {
@@ -230,6 +284,7 @@ fn describe(report: &mut Report, config: &Config, data: &Prepared, backend: &str
         validation: data.seen.validation.len(),
         test: data.seen.test.len(),
         unseen_class_names: data.unseen_names.clone(),
+        digest: data.digest(),
     };
     report.notes.clone_from(&data.notes);
     report.budget = Budget { epochs, steps: images / config.batch(), images_seen: images, batch: config.batch() };

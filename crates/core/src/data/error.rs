@@ -110,7 +110,7 @@ pub enum DataError {
         got: usize,
     },
     /// A file is no image that can be decoded.
-    #[error("cannot decode the image {path}: {reason}; save it again as PNG, JPEG, PGM or PPM, or remove it")]
+    #[error("cannot decode the image {path}: {reason}; save it again as PNG, JPEG, PBM, PGM or PPM, or remove it")]
     Image {
         /// The file.
         path: PathBuf,
@@ -118,7 +118,7 @@ pub enum DataError {
         reason: String,
     },
     /// Several files are no images that can be decoded.
-    #[error("cannot decode {count} images:{list}\nsave them again as PNG, JPEG, PGM or PPM, or remove them")]
+    #[error("cannot decode {count} images:{list}\nsave them again as PNG, JPEG, PBM, PGM or PPM, or remove them")]
     Images {
         /// How many.
         count: usize,
@@ -126,7 +126,7 @@ pub enum DataError {
         list: String,
     },
     /// A folder holds nothing to read.
-    #[error("{path} holds no images (PNG, JPEG, PGM, PPM) and no class folders with images")]
+    #[error("{path} holds no images (PNG, JPEG, PBM, PGM, PPM) and no class folders with images")]
     NoImages {
         /// The folder.
         path: PathBuf,

@@ -30,6 +30,7 @@ mod sampler_report;
 pub mod split;
 mod tree;
 
+pub use crate::digest::digest;
 pub use archive::ArchiveError;
 pub use columns::named_columns;
 pub use cross_groups::CrossGroups;

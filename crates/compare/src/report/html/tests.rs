@@ -40,7 +40,7 @@ fn the_first_screen_answers() {
         assert!(first.contains(part), "no {part} in\n{first}");
     }
     let single = page_of(|report| report.rows.retain(|row| row.seed == 1));
-    assert!(single.contains("<b class=\"ruling undecided\">not sure:</b> one seed, so that"), "{single}");
+    assert!(single.contains("<b class=\"ruling undecided\">not sure:</b> fewer than three seeds, so that"), "{single}");
     let none = page_of(|report| report.rows.iter_mut().for_each(|row| row.scores.clear()));
     assert!(none.contains("Retrieval was not measured."));
 }

@@ -23,7 +23,7 @@ type Entry<'a> = (&'a str, Paradigm, Seeds);
 /// zero does not yet support it: any names dealt out to the methods set some groups apart, and every seed says so again.
 /// So the seeds and a permutation test over the methods must both agree.
 pub(super) fn algorithms(rows: &[&Row], again: &Again) -> Verdict {
-    let all = |seeds: usize| again.run(&[("--methods", "all"), ("--seeds", seeds.to_string().as_str())]);
+    let all = |seeds: usize| again.all_methods(seeds);
     let rows = reference(rows);
     let Some((score, entries)) = COMMON.iter().find_map(|&score| Some((score, entries(&rows, score)?))) else {
         let lack = "Not measured: needs a score of at least one method of each family and two of one;";

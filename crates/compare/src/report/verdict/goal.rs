@@ -40,7 +40,7 @@ pub(super) fn goal(rows: &[&Row], again: &Again) -> Verdict {
             &seen_score(&rows),
             [Paradigm::Metric, Paradigm::Contrastive],
             again,
-            || format!("`{}` decides", again.run(&[("--methods", "all"), ("--seeds", "3")])),
+            || format!("`{}` decides", again.all_methods(3)),
         ),
         half("transfer", &rows, &transfer_scores(&rows), [Paradigm::Contrastive, Paradigm::Metric], again, || {
             match again.unseen() {

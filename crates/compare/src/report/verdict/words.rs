@@ -73,12 +73,12 @@ pub(super) fn advice(estimate: &Estimate, test: usize, command: impl Fn(usize) -
     }
     match estimate.seeds_to_decide() {
         Some(seeds) => format!(
-            "A tie: the interval holds 0. If the difference is what it seems, {seeds} seeds decide with a chance of \
+            "Not decided: the interval holds 0. If the difference is what it seems, {seeds} seeds decide with a chance of \
              80 %: `{}`.",
             command(seeds)
         ),
         None if estimate.over == Over::Items => {
-            "A tie: the interval holds 0. More seeds change nothing; more test items may.".to_owned()
+            "Not decided: the interval holds 0. More seeds change nothing; more test items may.".to_owned()
         }
         None => format!(
             "Not enough data: the interval holds 0, so that neither is known to be better, and reaches beyond \
@@ -118,7 +118,7 @@ mod tests {
         let noisy = Estimate::of(&[0.1, 0.2, 0.3]).unwrap();
         assert_eq!(
             advice(&noisy),
-            "A tie: the interval holds 0. If the difference is what it seems, 5 seeds decide with a chance of 80 %: \
+            "Not decided: the interval holds 0. If the difference is what it seems, 5 seeds decide with a chance of 80 %: \
              `compare run --dataset wine --seeds 5`."
         );
         assert_eq!(advice(&Estimate::of(&[0.1, 0.11, 0.12]).unwrap()), "");

@@ -19,7 +19,8 @@ impl Config {
         if self.batch.is_some() {
             return None;
         }
-        let quarter = (images / 4).max(2);
+        // Of few images at least two groups of the four of a class that metric methods compare.
+        let quarter = (images / 4).max(images.min(8)).max(2);
         let batch = BATCH.min(1 << quarter.ilog2());
         self.batch = Some(batch);
         (batch < BATCH)
@@ -79,7 +80,10 @@ mod tests {
         let (batch, note) = settled(None, 128);
         assert_eq!(batch, 32);
         assert!(note.unwrap().starts_with("32 items a step, since there are 128"));
-        assert_eq!((settled(None, 1_023).0, settled(None, 5).0, settled(None, 0).0), (128, 2, 2));
+        assert_eq!(
+            (settled(None, 1_023).0, settled(None, 16).0, settled(None, 5).0, settled(None, 0).0),
+            (128, 8, 4, 2)
+        );
         assert_eq!(settled(Some(64), 128), (64, None));
     }
 

@@ -113,15 +113,15 @@ pub fn query(args: &QueryArgs) -> Result<(), Failure> {
         gallery_items: gallery.names.len(),
         queries: answers(&queries, &gallery, &found, about.distance),
     };
-    println!("The nearest of {} items of {} by {}", answers.gallery_items, args.gallery, encoder.describe());
-    print!("{}", listing(&answers.queries));
+    say!("The nearest of {} items of {} by {}", answers.gallery_items, args.gallery, encoder.describe());
+    say!("{}", listing(&answers.queries).trim_end_matches('\n'));
     if let Some((out, format)) = args.out.as_deref().zip(format) {
         let text = match format {
             Format::Json => serde_json::to_string_pretty(&answers).map(|text| text + "\n").map_err(failed)?,
             Format::Html => page::render(&answers, &queries, &gallery).map_err(failed)?,
         };
         report::replace(out, text.as_bytes()).map_err(failed)?;
-        println!("\n{}", out.display());
+        say!("\n{}", out.display());
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ pub use measure::Objective;
 use super::{
     MethodName, check,
     config::Config,
+    lock::Lock,
     prepare::Prepared,
     progress,
     session::{check_free, command_line, free_folder},
@@ -69,17 +70,18 @@ pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
     progress::catch_interrupt();
     let (name, validation) = validation(&mut config, &methods, search)?;
     report::check_writable(&out).map_err(usage)?;
+    let _lock = Lock::take(&out)?;
     let mut journal = match args.run.resume {
         Some(_) => {
             let (journal, torn) = Journal::open(&out).map_err(usage)?;
             if torn {
-                eprintln!("note: the last trial was cut off while it was written; it is made again");
+                tell!("note: the last trial was cut off while it was written; it is made again");
             }
             journal
         }
         None => Journal::create(&out).map_err(usage)?,
     };
-    config.write(&out, &Config::command(&out).unwrap_or_else(command_line))?;
+    config.write(&out, &Config::command(&out).unwrap_or_else(|| begun(args, &out)))?;
     search.write(&out)?;
     let device = device.autodiff();
     for round in 0..search.trials {
@@ -98,12 +100,17 @@ pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
         outcome(&name, &config, search, &validation, &subjects, &without, &journal).write(&out).map_err(failed)?;
     }
     let outcome = outcome(&name, &config, search, &validation, &subjects, &without, &journal);
-    println!("{}\n\nSettings: {}", outcome.terminal(), out.join(TUNED).display());
+    say!("{}\n\nSettings: {}", outcome.terminal(), out.join(TUNED).display());
     let hopeless = outcome.failed();
     if !args.search_only {
         score(&out, search, config.seeds, outcome.tuning())?;
     }
     if hopeless.is_empty() { Ok(()) } else { Err(failed(anyhow!("every trial failed of {}", hopeless.join("; ")))) }
+}
+
+/// The command that begins a search.
+fn begun(args: &TuneArgs, out: &Path) -> String {
+    command_line(args.run.out.is_none().then_some(out))
 }
 
 /// The settings of the arguments, or of the search that goes on.
@@ -147,12 +154,12 @@ fn settings(args: &TuneArgs) -> Result<(Config, Search, PathBuf), Failure> {
 fn validation(config: &mut Config, methods: &[MethodName], search: Search) -> Result<(String, Validation), Failure> {
     let mut data = Prepared::new(config, methods).map_err(usage)?;
     if let Some(note) = config.settle(data.seen.train.len()) {
-        eprintln!("note: {note}");
+        tell!("note: {note}");
     }
     let config = &*config;
     check::rows(methods.iter().map(|method| (config, *method)), &mut data).map_err(usage)?;
     let validation = Validation::new(&data, config, search.folds).map_err(usage)?;
-    eprintln!("{}: {} trials of every method. {}", data.name, search.trials, validation.describe());
+    tell!("{}: {} trials of every method. {}", data.name, search.trials, validation.describe());
     Ok((data.name, validation))
 }
 
@@ -194,7 +201,7 @@ fn announce(trial: &Trial, trials: usize) {
         (Some(value), _) => format!("{value:.4}"),
         (None, reason) => format!("failed: {}", reason.as_deref().unwrap_or("unknown")),
     };
-    eprintln!("{method:>20} trial {number} of {trials}: {outcome} ({seconds:.1} s)");
+    tell!("{method:>20} trial {number} of {trials}: {outcome} ({seconds:.1} s)");
 }
 
 fn outcome<'a>(
@@ -219,7 +226,7 @@ fn score(out: &Path, search: Search, seeds: usize, tuning: report::Tuning) -> Re
     } else {
         RunArgs { config: Some(out.join(TUNED)), out: Some(dir), ..RunArgs::default() }
     };
-    super::run_tuned(&args, tuning)
+    super::run_tuned(&args, tuning, out)
 }
 
 impl Search {
