@@ -22,7 +22,7 @@ use objective::{Objective, Scaler};
 /// Settings of the probe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProbeConfig {
-    /// Penalties to try, each positive, at least one. Default: the eight decades from 1e-6 to 10, a coarse form of
+    /// Penalties to try, each positive, at least one. Default: the eight powers of ten from 1e-6 to 10, a coarse form of
     /// the 45 values of Ericsson et al. (1e-6 to 1e5 for the sum over rows), which keeps a sweep at seconds.
     pub lambdas: Vec<f64>,
     /// A fit stops when the norm of its gradient is at most this share of the norm at zero weights; positive.

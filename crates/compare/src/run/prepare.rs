@@ -225,7 +225,8 @@ impl Prepared {
         let other = if rows { None } else { other_data(&name, shape, seed).context("the other data set")? };
         if config.unseen_classes.is_none() && unseen_parts.is_none() {
             notes.push(format!(
-                "of {} classes none is left unseen (from five classes on 3 in 10 are): nothing is scored on unseen classes",
+                "of {} classes none is left unseen (3 in 10 are, where five have two items each to train and to test on): nothing \
+                 is scored on unseen classes",
                 classes.len()
             ));
         }
@@ -313,7 +314,7 @@ fn sizes(data: &Dataset) -> Result<Vec<usize>, DataError> {
 }
 
 /// Names of classes for a note.
-fn listed(names: &[String], classes: &[usize]) -> String {
+pub fn listed(names: &[String], classes: &[usize]) -> String {
     let named: Vec<&str> = classes.iter().take(MOST_NAMED).map(|&class| names[class].as_str()).collect();
     let more = classes.len() - named.len();
     let rest = if more > 0 { format!(" and {more} more classes") } else { String::new() };

@@ -4,7 +4,7 @@
 use super::{
     config::Config,
     method::{Deep, DeepVisitor, Linear, MethodName, MethodSettings},
-    prepare::Prepared,
+    prepare::{Prepared, listed},
     statements::{Way, can_learn},
     told::Told,
 };
@@ -182,38 +182,49 @@ pub fn fit(
     if let Some(told) = data.told.as_ref().filter(|_| metric != Linear::Covariance) {
         return Ok((told.fit(&settings, metric, rows)?, None));
     }
-    let labels = seen_by(data, metric).labels_for("a Mahalanobis learner")?;
-    let part = data.labelled.len() < data.seen.train.len();
+    let seen = seen_by(data, metric);
+    let labels = seen.labels_for("a Mahalanobis learner")?;
     match metric {
-        Linear::Mahalanobis | Linear::Lmnn if part => Ok(lmnn_on_a_part(&settings.lmnn, rows, labels)?),
+        Linear::Mahalanobis | Linear::Lmnn => Ok(lmnn(&settings.lmnn, rows, labels, &seen.class_names)?),
         _ => Ok((settings.learner(metric).fit(rows, labels)?, None)),
     }
 }
 
-/// LMNN on a part of the labels, with as many target neighbours as the smallest class of that part has for each of its rows,
-/// and a word where these are fewer than were asked for. A class that is small with all labels is refused by the learner.
-fn lmnn_on_a_part(
+/// LMNN with as many target neighbours as the smallest class has for each of its rows, and a word where these are fewer than
+/// were asked for. A class with one label has none, and is left out; a mistyped label is such a class too.
+fn lmnn(
     settings: &Lmnn,
     rows: &Matrix,
     labels: &[usize],
+    names: &[String],
 ) -> Result<(Fitted, Option<String>), MahalanobisError> {
     let mut sizes: BTreeMap<usize, usize> = BTreeMap::new();
     labels.iter().for_each(|class| *sizes.entry(*class).or_default() += 1);
-    let (asked, most) = (settings.neighbors, sizes.into_values().min().unwrap_or(0).saturating_sub(1));
-    if asked <= most {
-        return Ok((settings.fit(rows, labels)?, None));
-    }
-    if most == 0 {
+    let (alone, large): (BTreeMap<_, _>, BTreeMap<_, _>) = sizes.into_iter().partition(|(_, size)| *size < 2);
+    if large.len() < 2 {
         // Without target neighbours the loss has no terms, and nothing moves from where it starts.
         let model = Mahalanobis::euclidean(rows.cols())?;
         let fitted = Fitted { model, iterations: 0, objective: Vec::new(), converged: true, rows_used: labels.len() };
-        let note = "a class has one label only, and so no target neighbour: LMNN left the distance Euclidean";
+        let note =
+            "fewer than two classes have a second label, for a target neighbour: LMNN left the distance Euclidean";
         return Ok((fitted, Some(note.to_owned())));
     }
-    let fitted = Lmnn { neighbors: most, ..settings.clone() }.fit(rows, labels)?;
-    let note =
-        format!("LMNN with {most} target neighbours in place of {asked}: the smallest class has {} labels", most + 1);
-    Ok((fitted, Some(note)))
+    let mut notes = Vec::new();
+    if !alone.is_empty() {
+        let classes: Vec<usize> = alone.into_keys().collect();
+        notes.push(format!("without {}: one label, and so no target neighbour", listed(names, &classes)));
+    }
+    let (asked, least) = (settings.neighbors, large.values().copied().min().unwrap_or(2));
+    let neighbors = asked.min(least - 1);
+    if neighbors < asked {
+        notes.push(format!(
+            "with {neighbors} target neighbours in place of {asked}: the smallest class has {least} labels"
+        ));
+    }
+    let items: Vec<usize> = (0..labels.len()).filter(|&item| large.contains_key(&labels[item])).collect();
+    let kept: Vec<usize> = items.iter().map(|&item| labels[item]).collect();
+    let fitted = Lmnn { neighbors, ..settings.clone() }.fit(&rows.select(&items), &kept)?;
+    Ok((fitted, (!notes.is_empty()).then(|| format!("LMNN {}", notes.join("; ")))))
 }
 
 /// Whether a learner draws: pairs, quadruplets, triplets or chunks from the classes, or some of the rows.
@@ -259,22 +270,28 @@ mod tests {
         assert!(draws(&settings, Linear::Itml) && !draws(&settings, Linear::Lmnn) && !draws(&settings, Linear::Nca));
     }
 
-    /// Two classes along one axis, with a second one that tells nothing.
+    /// Classes along one axis, with a second one that tells nothing.
     #[test]
-    fn lmnn_takes_fewer_neighbours_on_a_part_of_the_labels() {
-        let fit = |sizes: [usize; 2]| {
-            let labels: Vec<usize> = (0..2).flat_map(|class| vec![class; sizes[class]]).collect();
+    fn lmnn_takes_fewer_neighbours_where_classes_are_small() {
+        let names = ["a", "b", "c"].map(String::from);
+        let fit = |sizes: [usize; 3]| {
+            let labels: Vec<usize> = (0..3).flat_map(|class| vec![class; sizes[class]]).collect();
             let of = |row: usize, column: usize| if column == 0 { labels[row] as f32 } else { (row % 3) as f32 };
             let rows = Matrix::from_fn(labels.len(), 2, of);
-            (lmnn_on_a_part(&Lmnn::default(), &rows, &labels).unwrap(), rows, labels)
+            (lmnn(&Lmnn::default(), &rows, &labels, &names).unwrap(), rows, labels)
         };
-        let ((enough, note), rows, labels) = fit([4, 5]);
+        let ((enough, note), rows, labels) = fit([4, 5, 0]);
         assert_eq!((&enough, note), (&Lmnn::default().fit(&rows, &labels).unwrap(), None));
-        let ((fewer, note), rows, labels) = fit([3, 6]);
+        let ((fewer, note), rows, labels) = fit([3, 6, 0]);
         assert_eq!(fewer, Lmnn { neighbors: 2, ..Lmnn::default() }.fit(&rows, &labels).unwrap());
         let expected = "LMNN with 2 target neighbours in place of 3: the smallest class has 3 labels";
         assert_eq!(note.as_deref(), Some(expected));
-        let ((none, note), ..) = fit([1, 6]);
+        let ((without, note), rows, labels) = fit([5, 1, 4]);
+        let items: Vec<usize> = (0..10).filter(|item| *item != 5).collect();
+        let kept: Vec<usize> = items.iter().map(|&item| labels[item]).collect();
+        assert_eq!(without, Lmnn::default().fit(&rows.select(&items), &kept).unwrap());
+        assert_eq!(note.as_deref(), Some("LMNN without b: one label, and so no target neighbour"));
+        let ((none, note), ..) = fit([1, 6, 0]);
         assert_eq!(none.model, Mahalanobis::euclidean(2).unwrap());
         assert!(note.unwrap().contains("left the distance Euclidean"));
     }

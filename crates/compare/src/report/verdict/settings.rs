@@ -15,7 +15,7 @@ use crate::report::{
 };
 use std::collections::BTreeMap;
 
-const NEGATIVES: &str = "Contrastive learning needs many negatives: a long queue serves it better than a short one.";
+const LENGTH: &str = "A long queue serves contrastive learning better than a short one.";
 const SHARPNESS: &str = "Contrastive learning depends on its temperature more than metric learning does.";
 
 /// The rows of a family at one value of an axis.
@@ -57,7 +57,7 @@ pub(super) fn queue(rows: &[&Row], again: &Again) -> Option<Verdict> {
     let command = |seeds: usize| again.sweep(QUEUE, &[("--seeds", seeds.to_string().as_str())]);
     let budget = unripe(rows, behind, |epochs| again.sweep(QUEUE, &[("--epochs", epochs)]));
     let evidence = sentences(&[lead, sentence, advice(&gain, again.test, command), budget]);
-    let verdict = Verdict::new(Difference::Training, NEGATIVES, Some(&gain), evidence).along(QUEUE);
+    let verdict = Verdict::new(Difference::Training, LENGTH, Some(&gain), evidence).along(QUEUE);
     Some(Verdict { verdict: verdict.verdict.against(behind), ..verdict })
 }
 
