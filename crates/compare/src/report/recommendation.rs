@@ -128,11 +128,7 @@ fn would_change(goals: [&[&Comparison]; 2], labels: Option<String>, again: &Agai
     if comparisons().any(|comparison| comparison.outcome == Outcome::FewSeeds) {
         reasons.push(format!("More seeds: with fewer than three none is called ahead; `{}`.", again.seeds(3)));
     }
-    for reason in goals.into_iter().filter_map(|comparisons| rivals(comparisons, again)) {
-        if !reasons.contains(&reason) {
-            reasons.push(reason);
-        }
-    }
+    reasons.extend(rivals(goals, again));
     if comparisons().any(|comparison| comparison.outcome == Outcome::SameInEverySeed) {
         reasons
             .push("Other test items: some leads are the same in every seed, which says nothing of chance.".to_owned());
@@ -153,22 +149,33 @@ fn would_change(goals: [&[&Comparison]; 2], labels: Option<String>, again: &Agai
     reasons
 }
 
-/// The seeds that would tell the best method from its nearest rival, and with that settle the choice: the other rivals that
-/// it is tied with may be told from it sooner, but change nothing as long as this one stands.
-fn rivals(comparisons: &[&Comparison], again: &Again) -> Option<String> {
-    let ties = comparisons.iter().filter(|comparison| comparison.outcome == Outcome::Tie);
-    let nearest = ties.min_by(|a, b| a.lead.total_cmp(&b.lead))?;
-    let Comparison { best, method, .. } = nearest;
-    Some(match nearest.seeds_needed {
-        Some(seeds) => format!(
-            "More seeds: {seeds} would tell {best} from {method}, its nearest rival, with a chance of 80 %, if the \
-             difference is what it seems: `{}`.",
+/// The seeds that would tell the best method of each goal from its nearest rival, and with that settle the choice: the other
+/// rivals that it is tied with may be told from it sooner, but change nothing as long as this one stands.
+fn rivals(goals: [&[&Comparison]; 2], again: &Again) -> Vec<String> {
+    let nearest = |comparisons: &[&Comparison]| {
+        let ties = comparisons.iter().filter(|comparison| comparison.outcome == Outcome::Tie);
+        ties.min_by(|a, b| a.lead.total_cmp(&b.lead))
+            .map(|nearest| (nearest.seeds_needed, format!("{} from {}", nearest.best, nearest.method)))
+    };
+    let mut found: Vec<(Option<usize>, String)> = goals.into_iter().filter_map(nearest).collect();
+    found.dedup();
+    let more = |(seeds, pair): &(Option<usize>, String)| {
+        let seeds = (*seeds)?;
+        Some(format!(
+            "More seeds: {seeds} would tell {pair}, its nearest rival, with a chance of 80 %, if the difference is what it \
+             seems: `{}`.",
             again.seeds(seeds)
-        ),
-        None => format!(
-            "More seeds change little: not even {MOST_SEEDS} would tell {best} from {method}, its nearest rival."
-        ),
-    })
+        ))
+    };
+    let hopeless: Vec<&str> =
+        found.iter().filter(|(seeds, _)| seeds.is_none()).map(|(_, pair)| pair.as_str()).collect();
+    let little = (!hopeless.is_empty()).then(|| {
+        format!(
+            "More seeds change little: not even {MOST_SEEDS} would tell {}, its nearest rival.",
+            hopeless.join(", or ")
+        )
+    });
+    found.iter().filter_map(more).chain(little).collect()
 }
 
 /// The verb for several names or one.
@@ -332,13 +339,17 @@ mod tests {
             run: String::new(),
         };
         let (near, far) = (tie("triplet", 0.01, Some(24)), tie("supcon", 0.05, Some(3)));
-        let told = rivals(&[&far, &near], &Again::default()).unwrap();
+        let told = rivals([&[&far, &near], &[]], &Again::default()).remove(0);
         assert!(told.starts_with("More seeds: 24 would tell mahalanobis from triplet, its nearest rival,"), "{told}");
         assert!(told.ends_with("`compare run --seeds 24`."), "{told}");
         let hopeless = tie("triplet", 0.001, None);
-        let told = rivals(&[&far, &hopeless], &Again::default()).unwrap();
-        assert!(told.contains("not even 50 would tell mahalanobis from triplet"), "{told}");
-        assert_eq!(rivals(&[], &Again::default()), None);
+        let other = tie("simclr", 0.001, None);
+        let told = rivals([&[&far, &hopeless], &[&other]], &Again::default());
+        let says = "More seeds change little: not even 50 would tell mahalanobis from triplet, or mahalanobis from simclr, its \
+                    nearest rival.";
+        assert_eq!(told, [says]);
+        assert_eq!(rivals([&[&hopeless], &[&hopeless]], &Again::default()).len(), 1);
+        assert!(rivals([&[], &[]], &Again::default()).is_empty());
     }
 
     #[test]
