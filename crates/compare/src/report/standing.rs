@@ -37,7 +37,10 @@ pub(super) fn standing(groups: &[&Group<'_>], metric: &str) -> Option<Standing> 
     let values: Vec<Seeds> = groups.iter().map(|group| group.values(metric)).collect();
     let mean =
         |i: usize| Some(sign * values[i].values().sum::<f64>() / values[i].len() as f64).filter(|m| m.is_finite());
-    let means = (0..groups.len()).filter_map(|i| Some((i, mean(i)?)));
+    // One seed is luck beside several.
+    let several = values.iter().any(|seeds| seeds.len() > 1);
+    let counts = |i: &usize| !several || values[*i].len() > 1;
+    let means = (0..groups.len()).filter(counts).filter_map(|i| Some((i, mean(i)?)));
     // Of equals the first: baselines stand before what is trained.
     let best = means.reduce(|best, next| if next.1 > best.1 + ROUNDING { next } else { best }).map(|(i, _)| i)?;
     let over_items = |i: usize, j: usize| {

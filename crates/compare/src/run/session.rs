@@ -193,11 +193,16 @@ impl Session {
         report::check_writable(&out).map_err(usage)?;
         let lock = Lock::take(&out)?;
         let (mut report, mut figures) = (Report::default(), Figures::default());
+        let mut left_out = left_out;
         if args.resume.is_some() {
             figures = report::read_figures(&out).map_err(usage)?;
             if out.join("report.json").is_file() {
                 report = report::read(&out).map_err(usage)?;
                 same_data(&report, &data, &out)?;
+                // The settings hold the values that were kept.
+                let axis = config.sweep.as_ref().map(|sweep| format!("{} ", sweep.axis));
+                let of_sweep = |note: &&String| axis.as_ref().is_some_and(|axis| note.starts_with(axis));
+                left_out = report.notes.iter().find(|note| of_sweep(note) && note.contains(" left out: ")).cloned();
             }
         }
         // The run is what its first command asked for, however often it was stopped.

@@ -184,8 +184,19 @@ pub fn fit(
     }
     let seen = seen_by(data, metric);
     let labels = seen.labels_for("a Mahalanobis learner")?;
+    Ok(fit_classes(&settings, metric, rows, labels, &seen.class_names)?)
+}
+
+/// A Mahalanobis learner on rows with classes, and what a report should say about it.
+pub fn fit_classes(
+    settings: &MethodSettings,
+    metric: Linear,
+    rows: &Matrix,
+    labels: &[usize],
+    names: &[String],
+) -> Result<(Fitted, Option<String>), MahalanobisError> {
     match metric {
-        Linear::Mahalanobis | Linear::Lmnn => Ok(lmnn(&settings.lmnn, rows, labels, &seen.class_names)?),
+        Linear::Mahalanobis | Linear::Lmnn => lmnn(&settings.lmnn, rows, labels, names),
         _ => Ok((settings.learner(metric).fit(rows, labels)?, None)),
     }
 }

@@ -190,6 +190,12 @@ impl Crossover {
     /// One family ahead at every share, and where that may be chance.
     fn stays(&self, ties: &[(f64, f64)]) -> String {
         let [first, last] = self.range.map(percent);
+        if self.seeds == 1 {
+            return format!(
+                "On one seed {} learning is ahead at every share between {first} and {last} of the labels, which may be chance.",
+                self.leader
+            );
+        }
         let none = format!(
             "No crossover between {first} and {last} of the labels: {} learning leads at every share.",
             self.leader

@@ -28,7 +28,7 @@ impl Axis {
     /// Sets the value in the settings of `method`.
     pub fn apply(self, value: &AxisValue, method: MethodName, config: &mut Config) -> anyhow::Result<Effect> {
         let base = MethodName { metric: None, ..method };
-        let trained = matches!(base.base, Base::Deep(_));
+        let trained = base.base.trained().next().is_some();
         let training_or_nothing = |training| if training { Effect::Training } else { Effect::Nothing };
         Ok(match self {
             Self::Labels | Self::Noise => {

@@ -11,6 +11,7 @@ use crate::run::{
     hybrid::Stage,
     method::{Base, DeepVisitor, MethodName},
     progress::interrupted,
+    supervision::fit_classes,
     training::{course, features_of},
 };
 use anyhow::{bail, ensure};
@@ -107,7 +108,8 @@ fn learn(
             let base = Features::Pca(components(&pixels)?);
             let rows = base.of(&fold.labelled, &fold.augmenter, device)?;
             let labels = fold.labelled.labels_for("a Mahalanobis learner")?;
-            let fitted = config.method.learner(linear).fit(&rows, labels)?;
+            // As the run does it.
+            let (fitted, _) = fit_classes(&config.method, linear, &rows, labels, &fold.labelled.class_names)?;
             Ok(Some(Features::Mahalanobis(Box::new(base), fitted.model)))
         }
         _ => bail!("{method} has nothing to learn"),
