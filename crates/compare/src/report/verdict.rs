@@ -209,6 +209,25 @@ impl Verdict {
         }
     }
 
+    /// With the ruling and the numbers of the part that decides: a refuted one, else one that was not measured, else an
+    /// undecided one, else the one closer to zero.
+    fn by_its_parts(self) -> Self {
+        let order = |part: &Part| match part.verdict {
+            Ruling::Refuted => 0,
+            Ruling::Undecided if part.effect.is_none() => 1,
+            Ruling::Undecided => 2,
+            Ruling::Supported => 3,
+        };
+        let low = |part: &Part| part.ci95_low.unwrap_or(f64::NEG_INFINITY);
+        let first = |a: &&Part, b: &&Part| order(a).cmp(&order(b)).then_with(|| low(a).total_cmp(&low(b)));
+        match self.parts.iter().min_by(first).cloned() {
+            Some(Part { verdict, effect, ci95_low, ci95_high, p_value, p_holm, .. }) => {
+                Self { verdict, effect, ci95_low, ci95_high, p_value, p_holm, ..self }
+            }
+            None => self,
+        }
+    }
+
     /// The same about this setting alone.
     fn along(self, axis: &str) -> Self {
         Self { axis: axis.to_owned(), ..self }

@@ -26,7 +26,6 @@ const TRANSFER: &[&str] = &["linear_probe", "few_shot_5", "knn"];
 /// A part of the claim with what was measured for it.
 struct Half {
     part: Part,
-    estimate: Option<Estimate>,
     evidence: String,
 }
 
@@ -50,27 +49,8 @@ pub(super) fn goal(rows: &[&Row], again: &Again) -> Verdict {
         }),
     ];
     let evidence: Vec<String> = halves.iter().map(|half| half.evidence.clone()).collect();
-    let deciding = deciding(&halves);
-    let mut verdict = Verdict::new(Difference::Goal, CLAIM, deciding.estimate.as_ref(), sentences(&evidence));
-    // The budget can leave undecided what the interval alone would decide.
-    verdict.verdict = deciding.part.verdict;
-    verdict.parts = halves.map(|half| half.part).into();
-    verdict
-}
-
-/// The half that decides: a refuted one, else one that was not measured, else an undecided one, else the one closer to
-/// zero.
-fn deciding(halves: &[Half; 2]) -> &Half {
-    let order = |half: &Half| match half.part.verdict {
-        Ruling::Refuted => 0,
-        Ruling::Undecided if half.estimate.is_none() => 1,
-        Ruling::Undecided => 2,
-        Ruling::Supported => 3,
-    };
-    let low = |half: &Half| half.part.ci95_low.unwrap_or(f64::NEG_INFINITY);
-    let [first, second] = halves;
-    let by_order = order(first).cmp(&order(second)).then_with(|| low(first).total_cmp(&low(second)));
-    if by_order.is_le() { first } else { second }
+    let parts = halves.map(|half| half.part).into();
+    Verdict { parts, ..Verdict::new(Difference::Goal, CLAIM, None, sentences(&evidence)) }.by_its_parts()
 }
 
 /// Compares the best method of the family `ahead`, which the claim says is better, with that of the family `behind`.
@@ -112,7 +92,7 @@ fn half(
         p_value: estimate.and_then(|estimate| estimate.p_value),
         p_holm: None,
     };
-    Half { part, estimate, evidence }
+    Half { part, evidence }
 }
 
 /// The same difference over the test items, where it is one of two scores that no seed changes and the rows tell it.

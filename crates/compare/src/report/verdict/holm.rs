@@ -1,6 +1,6 @@
 //! One correction over everything that the verdicts of a run test.
 
-use super::{Part, Ruling, Verdict};
+use super::{Ruling, Verdict};
 use crate::report::estimate::LEVEL;
 use nearfar_eval::stats::holm;
 
@@ -28,17 +28,8 @@ pub(super) fn correct(verdicts: &mut [Verdict]) {
                 verdict.verdict = Ruling::Undecided;
             }
         } else {
-            let shown = |part: &&Part| (part.effect, part.p_value) == (verdict.effect, verdict.p_value);
-            verdict.p_holm = verdict.parts.iter().find(shown).and_then(|part| part.p_holm);
-            let any = |ruling: Ruling| verdict.parts.iter().any(|part| part.verdict == ruling);
-            let holds = match verdict.verdict {
-                Ruling::Supported => !any(Ruling::Undecided) && !any(Ruling::Refuted),
-                Ruling::Refuted => any(Ruling::Refuted),
-                Ruling::Undecided => true,
-            };
-            if !holds {
-                verdict.verdict = Ruling::Undecided;
-            }
+            // What the correction leaves open may be another part than the one that decided.
+            *verdict = verdict.clone().by_its_parts();
         }
         if decided && verdict.verdict == Ruling::Undecided {
             verdict.evidence += &format!(
@@ -53,7 +44,10 @@ pub(super) fn correct(verdicts: &mut [Verdict]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{estimate::Estimate, verdict::Difference};
+    use crate::report::{
+        estimate::Estimate,
+        verdict::{Difference, Part},
+    };
 
     #[test]
     fn several_tests_need_more_than_one() {
@@ -88,5 +82,12 @@ mod tests {
         let mut parted = [parted];
         correct(&mut parted);
         assert_eq!((parted[0].verdict, parted[0].p_holm), (Ruling::Undecided, Some(0.06)));
+        // The part that the correction leaves open decides, not the one closer to zero that it does not.
+        let near = Part { ci95_low: Some(0.01), ..part(0.002) };
+        let far = Part { ci95_low: Some(0.05), effect: Some(0.3), ..part(0.035) };
+        let mut claims = [Verdict { parts: vec![near, far], ..verdict(0.002) }.by_its_parts(), verdict(0.2)];
+        assert_eq!((claims[0].verdict, claims[0].ci95_low), (Ruling::Supported, Some(0.01)));
+        correct(&mut claims);
+        assert_eq!((claims[0].verdict, claims[0].effect, claims[0].p_holm), (Ruling::Undecided, Some(0.3), Some(0.07)));
     }
 }
