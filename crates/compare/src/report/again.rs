@@ -43,10 +43,8 @@ pub(super) struct Again {
     options: Vec<(&'static str, String)>,
     /// What was swept: the axis and its values.
     swept: Option<(String, String)>,
-    /// The methods that `--methods all` would add, of those that the settings allow: `all`, or their names.
-    all: String,
-    /// Whether one of the families has no method in it.
-    one_sided: bool,
+    /// What it was run with.
+    settings: Map<String, Value>,
     /// Classes of the data, and how many of them are kept from training; 0 where it is not known.
     classes: usize,
     unseen: usize,
@@ -69,8 +67,7 @@ impl Again {
         Self {
             options: options(info, &defaults),
             swept: info.settings.get("sweep").and_then(swept),
-            all: all(&info.settings),
-            one_sided: one_sided(&info.settings),
+            settings: info.settings.clone(),
             classes: dataset.classes,
             unseen: dataset.unseen_classes,
             test: dataset.test,
@@ -93,21 +90,16 @@ impl Again {
 
     /// The same run with methods of every kind, and so many seeds.
     pub fn all_methods(&self, seeds: usize) -> String {
-        let (all, seeds) = (self.all(), seeds.to_string());
-        self.run(&[("--methods", all), ("--seeds", seeds.as_str())])
-    }
-
-    fn all(&self) -> &str {
-        if self.all.is_empty() { "all" } else { &self.all }
+        let (all, seeds) = (all(&self.settings), seeds.to_string());
+        self.run(&[("--methods", all.as_str()), ("--seeds", seeds.as_str())])
     }
 
     /// A sweep of this axis with the settings of the run; with methods of both families if it had none of one.
     pub fn sweep(&self, axis: &str, changes: &[(&'static str, &str)]) -> String {
         let named = changes.iter().any(|(option, _)| *option == "--methods");
-        if self.one_sided && !named {
-            let changes: Vec<_> = [("--methods", self.all())].into_iter().chain(changes.iter().copied()).collect();
-            return Self { one_sided: false, ..self.clone() }.sweep(axis, &changes);
-        }
+        let all = (!named && one_sided(&self.settings)).then(|| all(&self.settings));
+        let more = all.as_deref().map(|all| ("--methods", all));
+        let changes: &[_] = &more.into_iter().chain(changes.iter().copied()).collect::<Vec<_>>();
         if self.swept.as_ref().is_some_and(|(own, _)| own == axis) {
             return self.run(changes);
         }

@@ -6,6 +6,9 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
+/// Settings that rows can differ in.
+type Axes = BTreeMap<String, f64>;
+
 /// The finished rows of one method under one setting.
 pub(super) struct Group<'a> {
     pub run: &'a str,
@@ -78,21 +81,26 @@ pub(super) fn usual<'g, 'a>(groups: &'g [Group<'a>], run: &str) -> Vec<&'g Group
 /// The method's name, followed by the settings in which its groups of the same run differ: `simclr labels=0.1`.
 pub(super) fn label(group: &Group<'_>, groups: &[Group<'_>]) -> String {
     let own = groups.iter().filter(|other| other.run == group.run && other.method == group.method);
-    let axes: Vec<_> = own.map(|other| other.axes).collect();
-    labelled(group.method, &differing(group.axes, &axes))
+    let all: Vec<_> = own.map(|other| other.axes).collect();
+    label_among(group.method, group.axes, &all)
 }
 
-/// The same for one of the rows, finished or not.
-pub(super) fn row_label(row: &Row, rows: &[Row]) -> String {
-    let own = rows.iter().filter(|other| other.run == row.run && other.method == row.method);
-    let axes: Vec<_> = own.map(|other| &other.axes).collect();
-    labelled(&row.method, &differing(&row.axes, &axes))
+/// The method's name, followed by those of its settings that not all of `all` have.
+pub(super) fn label_among(method: &str, axes: &Axes, all: &[&Axes]) -> String {
+    let differs = |(axis, value): &(&String, &f64)| all.iter().any(|other| other.get(*axis) != Some(*value));
+    labelled(method, &axes.iter().filter(differs).map(|(axis, value)| (axis.clone(), *value)).collect())
 }
 
-/// The part of the settings that others do not share.
-fn differing(axes: &BTreeMap<String, f64>, others: &[&BTreeMap<String, f64>]) -> BTreeMap<String, f64> {
-    let differs = |(axis, value): &(&String, &f64)| others.iter().any(|other| other.get(*axis) != Some(*value));
-    axes.iter().filter(differs).map(|(axis, value)| (axis.clone(), *value)).collect()
+/// The settings of every method of a run, each once, of rows that are finished or not.
+pub(super) fn settings(rows: &[Row]) -> BTreeMap<(&str, &str), Vec<&Axes>> {
+    let mut found: BTreeMap<_, Vec<&Axes>> = BTreeMap::new();
+    for row in rows {
+        let own = found.entry((row.run.as_str(), row.method.as_str())).or_default();
+        if !own.contains(&&row.axes) {
+            own.push(&row.axes);
+        }
+    }
+    found
 }
 
 /// Labels of the runs in the order of the rows; the empty label alone if there is no row.

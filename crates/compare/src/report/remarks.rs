@@ -1,6 +1,9 @@
 //! What went wrong, or is worth knowing, while the rows were made.
 
-use super::{Report, Status, format, groups::row_label};
+use super::{
+    Report, Status, format,
+    groups::{label_among, settings},
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 const STOPPED: &str =
@@ -58,15 +61,18 @@ pub(super) fn remarks(report: &Report) -> Vec<String> {
     for failure in &report.failures {
         add(&mut found, &failure.run, failure.method.clone(), failure.seed, &format!("failed: {}", failure.error));
     }
-    let mut labels = Labels::new();
+    let settings = settings(&report.rows);
     for row in &report.rows {
-        let label = row_label(row, &report.rows);
-        labels.entry((&row.run, &row.method)).or_default().insert(label.clone());
+        let all = &settings[&(row.run.as_str(), row.method.as_str())];
         let stopped = (row.status == Status::Stopped).then_some(STOPPED);
         for text in stopped.into_iter().chain(row.notes.iter().map(String::as_str)) {
-            add(&mut found, &row.run, label.clone(), row.seed, text);
+            add(&mut found, &row.run, label_among(&row.method, &row.axes, all), row.seed, text);
         }
     }
+    let labels = settings
+        .iter()
+        .map(|(&(run, method), all)| ((run, method), all.iter().map(|axes| label_among(method, axes, all)).collect()));
+    let labels: Labels<'_> = labels.collect();
     found.iter_mut().for_each(|remark| remark.gather(&labels));
     found.iter().map(Remark::line).chain(report.notes.iter().cloned()).collect()
 }

@@ -153,6 +153,9 @@ pub struct Sweep {
     pub axis: Axis,
     /// The values, numbers by rising size.
     pub values: Vec<AxisValue>,
+    /// Which of the axis's own values the data do not allow, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
 }
 
 impl Sweep {
@@ -161,7 +164,7 @@ impl Sweep {
         let axis: Axis = axis.parse().context("--axis")?;
         let texts = values.unwrap_or(axis.entry().2).split(',').map(str::trim).filter(|text| !text.is_empty());
         let values = texts.map(|text| axis.value(text)).collect::<anyhow::Result<Vec<_>>>().context("--values")?;
-        let mut sweep = Self { axis, values };
+        let mut sweep = Self { axis, values, left_out: None };
         sweep.values.sort_by(|a, b| match (a, b) {
             (AxisValue::Number(a), AxisValue::Number(b)) => a.total_cmp(b),
             _ => std::cmp::Ordering::Equal,

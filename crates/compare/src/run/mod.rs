@@ -4,6 +4,7 @@ mod any_method;
 mod axis;
 mod baseline;
 mod check;
+mod classes;
 mod config;
 mod embed;
 mod embedded;

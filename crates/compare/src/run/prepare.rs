@@ -2,17 +2,18 @@
 //! method and every seed sees the same images.
 
 use super::{
-    config::{Config, UnseenClasses},
+    classes::Classes,
+    config::Config,
     datasets_root,
     method::MethodName,
     score,
     supervision::{Constraints, Supervision, Unsaid},
     told::{self, Told},
 };
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, ensure};
 use nearfar_core::{
     augment::{Augmenter, Normalization, Recipe},
-    data::{DataError, Dataset, Inputs, Shape, catalog, digest, false_labels, split},
+    data::{DataError, Dataset, Inputs, Shape, catalog, digest, false_labels, listed, split},
     encoder::EncoderConfig,
 };
 
@@ -21,19 +22,8 @@ const TEST_SHARE: f64 = 0.2;
 /// Share of the training images that become the validation part, and the most of them.
 const VALIDATION_SHARE: f64 = 0.1;
 const MOST_VALIDATION: usize = 2_000;
-/// Share of the classes that is never trained on, unless the settings say otherwise: from five classes on.
-const UNSEEN_SHARE: f64 = 0.3;
 /// Most training images of the unseen classes and of another data set that probes are fitted on.
 const MOST_PROBE_IMAGES: usize = 6_000;
-
-/// Items to train on, and as many to test on, that a class needs to be chosen as unseen: with fewer, nothing can be found
-/// again among them.
-const FEWEST_ITEMS: usize = 2;
-/// Most classes that a note names.
-const MOST_NAMED: usize = 10;
-
-/// Why one class alone cannot be unseen.
-const FEW_UNSEEN: &str = "retrieval among unseen classes needs at least 2 of them, or 0 to leave them out";
 
 /// Three parts that never overlap.
 pub struct Parts {
@@ -192,14 +182,10 @@ impl Prepared {
                 hold_out(&train, VALIDATION_SHARE, MOST_VALIDATION, seed)
             }
         };
-        let [to_train, to_test] = [sizes(&train)?, sizes(&test)?];
-        let large: Vec<usize> =
-            (0..classes.len()).filter(|&c| to_train[c] >= FEWEST_ITEMS && to_test[c] >= FEWEST_ITEMS).collect();
-        let unseen = unseen_classes(config, &train, &large)?;
-        let (seen, empty): (Vec<usize>, Vec<usize>) =
-            (0..classes.len()).filter(|c| !unseen.contains(c)).partition(|&c| to_train[c] > 0);
-        if !empty.is_empty() {
-            notes.push(format!("left out, as they have nothing to train on: {}", listed(&classes, &empty)));
+        let Classes { seen, unseen, left_out } = Classes::of(config, &train, &test)?;
+        if !left_out.is_empty() {
+            let names: Vec<String> = left_out.iter().map(|&class| classes[class].clone()).collect();
+            notes.push(format!("left out, as they have nothing to train on: {}", listed(&names)));
         }
         let chosen = |train: &Dataset, keep: &[usize], most: usize| -> Result<Dataset, DataError> {
             let train = train.keep_classes(keep)?;
@@ -306,45 +292,6 @@ fn hold_out(data: &Dataset, share: f64, most: usize, seed: u64) -> (Dataset, Dat
     (data.select(&kept), data.select(&held))
 }
 
-/// Items of each class.
-fn sizes(data: &Dataset) -> Result<Vec<usize>, DataError> {
-    let mut sizes = vec![0; data.class_names.len()];
-    data.labels_for("the choice of unseen classes")?.iter().for_each(|&class| sizes[class] += 1);
-    Ok(sizes)
-}
-
-/// Names of classes for a note.
-pub fn listed(names: &[String], classes: &[usize]) -> String {
-    let named: Vec<&str> = classes.iter().take(MOST_NAMED).map(|&class| names[class].as_str()).collect();
-    let more = classes.len() - named.len();
-    let rest = if more > 0 { format!(" and {more} more classes") } else { String::new() };
-    format!("{}{rest}", named.join(", "))
-}
-
-/// Classes never trained on: those that were named, or a draw from the `large` ones.
-fn unseen_classes(config: &Config, data: &Dataset, large: &[usize]) -> anyhow::Result<Vec<usize>> {
-    let classes = data.class_names.len();
-    let draw = |count: usize| -> Result<Vec<usize>, DataError> {
-        let drawn = split::choose_unseen(large.len(), count, config.split_seed())?;
-        Ok(drawn.into_iter().map(|place| large[place]).collect())
-    };
-    match &config.unseen_classes {
-        Some(UnseenClasses::Names(names)) => {
-            let mut chosen = names.iter().map(|n| data.class_index(n)).collect::<Result<Vec<_>, _>>()?;
-            chosen.sort_unstable();
-            chosen.dedup();
-            ensure!(chosen.len() >= 2, "--unseen-classes {}: {FEW_UNSEEN}", names.join(","));
-            split::check_left(classes, chosen.len())?;
-            Ok(chosen)
-        }
-        Some(UnseenClasses::Count(1)) => Err(anyhow!("--unseen-classes 1: {FEW_UNSEEN}")),
-        Some(UnseenClasses::Count(count)) if large.len() >= count + 2 => Ok(draw(*count)?),
-        Some(UnseenClasses::Count(count)) => Ok(split::choose_unseen(classes, *count, config.split_seed())?),
-        None if large.len() < 5 => Ok(Vec::new()),
-        None => Ok(draw(((large.len() as f64 * UNSEEN_SHARE).round() as usize).max(2))?),
-    }
-}
-
 /// The digits for every image data set but themselves, for which it is Fashion-MNIST.
 fn other_data(name: &str, shape: Shape, seed: u64) -> anyhow::Result<Option<(String, Parts)>> {
     let other = if name == "digits" { "fashion_mnist" } else { "digits" };
@@ -363,6 +310,7 @@ fn other_data(name: &str, shape: Shape, seed: u64) -> anyhow::Result<Option<(Str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::config::UnseenClasses;
     use metric::weak::Weak;
     use nearfar_core::data::catalog::{Options, open};
 

@@ -106,51 +106,49 @@ pub(super) fn check_free(out: &Path) -> Result<(), Failure> {
     }
 }
 
-/// The command line of this process, as a shell takes it, with the folder that it left to the program.
-pub(super) fn command_line(folder: Option<&Path>) -> String {
-    let folder = folder.map(|folder| ["--out".to_owned(), folder.display().to_string()]);
-    let words = std::env::args().skip(1).chain(folder.into_iter().flatten());
+/// The command line of this process, as a shell takes it, with the folder where it left that to the program.
+pub(super) fn command_line(args: &RunArgs, out: &Path) -> String {
+    let chosen = args.out.is_none().then(|| ["--out".to_owned(), out.display().to_string()]);
+    let words = std::env::args().skip(1).chain(chosen.into_iter().flatten());
     words.fold("compare".to_owned(), |all, word| all + " " + &report::quoted(&word))
 }
 
 /// Refuses data that changed since the report's rows were made: its means would be over rows of both.
-fn same_data(report: &Report, data: &Prepared, out: &Path) -> Result<(), Failure> {
-    // Reports of older versions do not say which data they are of.
-    let known = !report.rows.is_empty() && !report.dataset.digest.is_empty();
-    if known && report.dataset.digest != data.digest() {
-        return Err(usage(anyhow!(
-            "the data of {} have changed since {} was begun: its rows are of the data as they were; begin another run with \
-             another --out",
-            data.name,
-            out.display()
-        )));
+fn same_data(report: &Report, now: &DatasetInfo, out: &Path) -> Result<(), Failure> {
+    if report.rows.is_empty() || report.dataset.same(now) {
+        return Ok(());
     }
-    Ok(())
+    Err(usage(anyhow!(
+        "the data of {} have changed since {} was begun: its rows are of the data as they were; begin another run with \
+         another --out",
+        now.name,
+        out.display()
+    )))
 }
 
-/// Leaves out of a sweep the values that do not suit the data, and says which and why.
+/// Leaves out of a sweep the values that do not suit the data; the sweep says which and why.
 ///
 /// # Errors
 /// When fewer than two are left.
-fn fitting_values(config: &mut Config, methods: &[MethodName], data: &mut Prepared) -> anyhow::Result<Option<String>> {
-    let Some(sweep) = config.sweep.clone() else { return Ok(None) };
+fn fitting_values(config: &mut Config, methods: &[MethodName], data: &mut Prepared) -> anyhow::Result<()> {
+    let Some(sweep) = config.sweep.clone() else { return Ok(()) };
     let mut settled = config.clone();
     settled.settle(data.seen.train.len());
     let (mut kept, mut refused) = (Vec::new(), Vec::new());
     for value in sweep.values {
-        let alone = Sweep { axis: sweep.axis, values: vec![value.clone()] };
+        let alone = Sweep { axis: sweep.axis, values: vec![value.clone()], left_out: None };
         let made = jobs(&Config { seeds: 1, sweep: Some(alone), ..settled.clone() }, methods)?;
         match check::rows(made.iter().map(|job| (&*job.config, job.method)), data) {
             Ok(()) => kept.push(value),
             Err(error) => refused.push((value, error)),
         }
     }
-    let Some((_, reason)) = refused.last() else { return Ok(None) };
+    let Some((_, reason)) = refused.last() else { return Ok(()) };
     let names: Vec<String> = refused.iter().map(|(value, _)| value.to_string()).collect();
     let left_out = format!("{} {} left out: {}", sweep.axis, names.join(", "), text(reason));
     ensure!(kept.len() >= 2, "{left_out}; say with --values what suits the data");
-    config.sweep = Some(Sweep { axis: sweep.axis, values: kept });
-    Ok(Some(left_out))
+    config.sweep = Some(Sweep { axis: sweep.axis, values: kept, left_out: Some(left_out) });
+    Ok(())
 }
 
 /// A run under way.
@@ -180,7 +178,9 @@ impl Session {
         let (backend, device) = config.backend.open().map_err(usage)?;
         catch_interrupt();
         let mut data = Prepared::new(&config, &methods).map_err(usage)?;
-        let left_out = if own_values { fitting_values(&mut config, &methods, &mut data).map_err(usage)? } else { None };
+        if own_values {
+            fitting_values(&mut config, &methods, &mut data).map_err(usage)?;
+        }
         // What the settings leave to the data is written as left out, so that they suit other data too.
         let written = config.clone();
         let batch = config.settle(data.seen.train.len());
@@ -193,23 +193,21 @@ impl Session {
         report::check_writable(&out).map_err(usage)?;
         let lock = Lock::take(&out)?;
         let (mut report, mut figures) = (Report::default(), Figures::default());
-        let mut left_out = left_out;
+        let dataset = dataset(&data);
         if args.resume.is_some() {
             figures = report::read_figures(&out).map_err(usage)?;
             if out.join("report.json").is_file() {
                 report = report::read(&out).map_err(usage)?;
-                same_data(&report, &data, &out)?;
-                // The settings hold the values that were kept.
-                let axis = config.sweep.as_ref().map(|sweep| format!("{} ", sweep.axis));
-                let of_sweep = |note: &&String| axis.as_ref().is_some_and(|axis| note.starts_with(axis));
-                left_out = report.notes.iter().find(|note| of_sweep(note) && note.contains(" left out: ")).cloned();
+                same_data(&report, &dataset, &out)?;
             }
         }
         // The run is what its first command asked for, however often it was stopped.
         let begun = if args.resume.is_some() { Config::command(&out) } else { None };
-        report.command = begun.unwrap_or_else(|| command_line(args.out.is_none().then_some(out.as_path())));
+        report.command = begun.unwrap_or_else(|| command_line(args, &out));
         written.write(&out, &report.command)?;
+        report.dataset = dataset;
         describe(&mut report, &config, &data, &backend.to_string(), &device);
+        let left_out = config.sweep.as_ref().and_then(|sweep| sweep.left_out.clone());
         report.notes.extend(left_out.into_iter().chain(batch));
         tell!(
             "{}: {} training images, {} seen and {} unseen classes; {} on {}; every method sees {} images, {} a step; {} \
@@ -275,12 +273,8 @@ pub(super) fn free_folder(prefix: &str, dataset: &str) -> PathBuf {
     (1..).map(|n| PathBuf::from(format!("runs/{prefix}{stem}-{n}"))).find(|p| !p.exists()).expect("numbers do not end")
 }
 
-fn describe(report: &mut Report, config: &Config, data: &Prepared, backend: &str, device: &Device) {
-    let Stage { images, epochs } = Stage::whole(config, data.seen.train.len());
-    report.backend = backend.to_owned();
-    report.device = format!("{device:?}");
-    report.encoder = format!("{} width {}", data.encoder.architecture, data.encoder.width);
-    report.dataset = DatasetInfo {
+fn dataset(data: &Prepared) -> DatasetInfo {
+    DatasetInfo {
         name: data.name.clone(),
         classes: data.classes.len(),
         seen_classes: data.classes.len() - data.unseen_names.len(),
@@ -290,7 +284,14 @@ fn describe(report: &mut Report, config: &Config, data: &Prepared, backend: &str
         test: data.seen.test.len(),
         unseen_class_names: data.unseen_names.clone(),
         digest: data.digest(),
-    };
+    }
+}
+
+fn describe(report: &mut Report, config: &Config, data: &Prepared, backend: &str, device: &Device) {
+    let Stage { images, epochs } = Stage::whole(config, data.seen.train.len());
+    report.backend = backend.to_owned();
+    report.device = format!("{device:?}");
+    report.encoder = format!("{} width {}", data.encoder.architecture, data.encoder.width);
     report.notes.clone_from(&data.notes);
     report.budget = Budget { epochs, steps: images / config.batch(), images_seen: images, batch: config.batch() };
     if let Ok(serde_json::Value::Object(settings)) = serde_json::to_value(config) {

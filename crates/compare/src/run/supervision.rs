@@ -4,7 +4,7 @@
 use super::{
     config::Config,
     method::{Deep, DeepVisitor, Linear, MethodName, MethodSettings},
-    prepare::{Prepared, listed},
+    prepare::Prepared,
     statements::{Way, can_learn},
     told::Told,
 };
@@ -13,7 +13,11 @@ use metric::{
     mahalanobis::{Fitted, Learner, Lmnn, Mahalanobis, MahalanobisError},
     weak::WeakKind,
 };
-use nearfar_core::{backend::did_you_mean, data::Dataset, matrix::Matrix};
+use nearfar_core::{
+    backend::did_you_mean,
+    data::{Dataset, listed},
+    matrix::Matrix,
+};
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, collections::BTreeMap, path::PathBuf};
 
@@ -222,8 +226,8 @@ fn lmnn(
     }
     let mut notes = Vec::new();
     if !alone.is_empty() {
-        let classes: Vec<usize> = alone.into_keys().collect();
-        notes.push(format!("without {}: one label, and so no target neighbour", listed(names, &classes)));
+        let alone: Vec<String> = alone.into_keys().map(|class| names[class].clone()).collect();
+        notes.push(format!("without {}: one label, and so no target neighbour", listed(&alone)));
     }
     let (asked, least) = (settings.neighbors, large.values().copied().min().unwrap_or(2));
     let neighbors = asked.min(least - 1);

@@ -41,6 +41,7 @@ pub use folder::IMAGE_EXTENSIONS;
 pub use hierarchical::Hierarchical;
 pub use items::{ItemKind, Items};
 pub use noise::false_labels;
+pub use notes::listed;
 pub use sampler::{MPerClass, Shuffled};
 pub use sampler_report::SamplerReport;
 

@@ -55,7 +55,7 @@ pub(super) fn left_out(files: &[&Path]) -> Option<String> {
         *endings.entry(ending.unwrap_or_else(|| "without ending".to_owned())).or_default() += 1;
     }
     let counts: Vec<String> = endings.iter().map(|(ending, count)| format!("{count} {ending}")).collect();
-    (!files.is_empty()).then(|| format!("files left out, as they are not named as images: {}", list(&counts)))
+    (!files.is_empty()).then(|| format!("files left out, as they are not named as images: {}", listed(&counts)))
 }
 
 /// The classes that cannot be both trained on and scored, if there are any: they have one item, and the source has no
@@ -75,11 +75,12 @@ pub(super) fn lone_classes(source: &Source) -> Option<String> {
         .collect();
     let count = lone.len();
     (count > 0).then(|| {
-        format!("classes with one item, which cannot be both trained on and tested: {count} ({})", list(&lone))
+        format!("classes with one item, which cannot be both trained on and tested: {count} ({})", listed(&lone))
     })
 }
 
-fn list(names: &[String]) -> String {
+/// Names for a note, the first ten and how many more there are.
+pub fn listed(names: &[String]) -> String {
     let listed = names[..names.len().min(LISTED)].join(", ");
     if names.len() > LISTED { format!("{listed} and {} more", names.len() - LISTED) } else { listed }
 }

@@ -81,7 +81,7 @@ pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
         }
         None => Journal::create(&out).map_err(usage)?,
     };
-    config.write(&out, &Config::command(&out).unwrap_or_else(|| begun(args, &out)))?;
+    config.write(&out, &Config::command(&out).unwrap_or_else(|| command_line(&args.run, &out)))?;
     search.write(&out)?;
     let device = device.autodiff();
     for round in 0..search.trials {
@@ -106,11 +106,6 @@ pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
         score(&out, search, config.seeds, outcome.tuning())?;
     }
     if hopeless.is_empty() { Ok(()) } else { Err(failed(anyhow!("every trial failed of {}", hopeless.join("; ")))) }
-}
-
-/// The command that begins a search.
-fn begun(args: &TuneArgs, out: &Path) -> String {
-    command_line(args.run.out.is_none().then_some(out))
 }
 
 /// The settings of the arguments, or of the search that goes on.
