@@ -17,6 +17,11 @@ pub(crate) fn statistics() -> Value {
     of_own_script("stats.json")
 }
 
+/// Moderated variances of limma.
+pub(crate) fn variances() -> Value {
+    of_own_script("variances.json")
+}
+
 /// t-SNE of scikit-learn.
 pub(crate) fn map_of_rows() -> Value {
     of_own_script("tsne.json")

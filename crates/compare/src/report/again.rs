@@ -50,6 +50,8 @@ pub(super) struct Again {
     unseen: usize,
     /// Test items of the trained classes.
     pub test: usize,
+    /// Tests that the verdicts on the run make; 0 while they are counted.
+    pub tests: usize,
 }
 
 impl Again {
@@ -71,6 +73,7 @@ impl Again {
             classes: dataset.classes,
             unseen: dataset.unseen_classes,
             test: dataset.test,
+            tests: 0,
         }
     }
 

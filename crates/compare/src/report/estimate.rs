@@ -1,7 +1,7 @@
 //! Means and differences over seeds, with their 95 % intervals.
 
 use super::verdict::Ruling;
-use nearfar_eval::stats;
+use nearfar_eval::stats::{self, VariancePrior};
 use std::collections::BTreeMap;
 
 /// One value for each seed.
@@ -41,9 +41,11 @@ pub(super) struct Estimate {
     /// What the interval says would change the mean.
     pub over: Over,
     /// Standard error of the mean; zero with one seed.
-    error: f64,
+    pub error: f64,
     /// Degrees of freedom of the error; 0 with one seed.
     freedom: f64,
+    /// By how much luck may have moved the mean away from zero.
+    luck: f64,
     /// Level at which the mean is told from zero.
     level: f64,
 }
@@ -84,14 +86,33 @@ impl Estimate {
             over: Over::Seeds,
             error,
             freedom: degrees_of_freedom,
+            luck: 0.0,
             level: LEVEL,
         }
     }
 
-    /// The same difference with this standard error, where its own is smaller, and these degrees of freedom: what several
-    /// scores with a common spread tell of one of them.
-    pub fn steadied(self, error: f64, freedom: f64) -> Self {
-        Self { seeds: self.seeds, paired: self.paired, ..Self::with_error(self.mean, self.error.max(error), freedom) }
+    /// The sample variance of one seed's value with its degrees of freedom, if several seeds tell it.
+    pub fn variance(&self) -> Option<(f64, f64)> {
+        let known = self.freedom > 0.0 && self.error > ROUNDING;
+        known.then_some((self.error * self.error * self.seeds as f64, self.freedom))
+    }
+
+    /// The same difference with its variance drawn towards `prior`, where its own is smaller, and as many degrees of freedom
+    /// as both have, at most `most`; one seed stays one. What is the same in every seed by chance takes the prior's.
+    pub fn moderated(self, prior: &VariancePrior, most: f64) -> Self {
+        if self.freedom <= 0.0 {
+            return self;
+        }
+        let own = self.variance().map_or(prior.variance, |(own, _)| own);
+        let (variance, freedom) = prior.moderate(own, self.freedom);
+        let error = (variance.max(own) / self.seeds as f64).sqrt();
+        let Self { mean, seeds, paired, .. } = self;
+        Self { seeds, paired, ..Self::with_error(mean, error, freedom.min(most)) }
+    }
+
+    /// The same where so many differences are tested, of which this one must stand beside all: for the seeds that it needs.
+    pub fn tested_among(self, tests: usize) -> Self {
+        Self { level: self.level / tests.max(1) as f64, ..self }
     }
 
     /// The same difference with this standard error over test items, for scores that no seed changes.
@@ -105,25 +126,23 @@ impl Estimate {
         self.seeds > 1 && self.interval.is_none()
     }
 
-    /// The same difference `a - b` where `a` is the best of so many scores, and `b` the best of so many others, each chosen
-    /// by its mean over these seeds.
-    ///
-    /// A choice favours the side that it is made on: the best of several leads by luck too. The choice on the other side
-    /// makes a lead smaller, if anything. So each end of the interval keeps the share of the level that is left to each of
-    /// the scores that the side ahead there was chosen from, and so does the p-value (Bonferroni).
-    pub fn chosen_among(self, a: usize, b: usize) -> Self {
-        let (a, b) = (a.max(1) as f64, b.max(1) as f64);
-        let half = |tests: f64| {
-            self.interval?;
-            Some(stats::t_quantile(LEVEL / 2.0 / tests, self.freedom).ok()? * self.error)
-        };
-        let tests = if self.mean < 0.0 { b } else { a };
+    /// The same difference of scores that were chosen by their means over these seeds, which luck may have raised by as much as
+    /// `up`, or lowered by `down`: each end of the interval is moved out by one of them, and the p-value is that of what is
+    /// left.
+    pub fn with_luck(self, up: f64, down: f64) -> Self {
+        let luck = if self.mean < 0.0 { down } else { up };
+        let t = (self.mean.abs() - luck).max(0.0) / self.error;
         Self {
-            interval: half(a).zip(half(b)).map(|(below, above)| (self.mean - below, self.mean + above)),
-            p_value: self.p_value.map(|p| (p * tests).min(1.0)),
-            level: LEVEL / tests,
+            interval: self.interval.map(|(low, high)| (low - up, high + down)),
+            p_value: self.p_value.and_then(|_| stats::t_p_value(t, self.freedom).ok()),
+            luck,
             ..self
         }
+    }
+
+    /// The difference `a - b`: see [`Self::combine`].
+    pub fn difference(a: &Seeds, b: &Seeds) -> Option<Self> {
+        Self::combine(&[(1.0, a), (-1.0, b)])
     }
 
     /// The weighted sum of several scores, for example `1 a - 1 b`: seed by seed over the seeds that all share, if
@@ -164,9 +183,14 @@ impl Estimate {
         Some(Self { seeds, ..Self::with_error(total, variance.sqrt(), degrees_of_freedom) })
     }
 
-    /// Supported if the interval lies above zero, refuted if below, else undecided.
+    /// Whether there are too few seeds to say who is ahead.
+    pub fn few(&self) -> bool {
+        self.seeds < FEWEST_SEEDS && self.over == Over::Seeds
+    }
+
+    /// Supported if the interval lies above zero, refuted if below, else undecided; with too few seeds undecided.
     pub fn ruling(&self) -> Ruling {
-        match self.interval {
+        match self.interval.filter(|_| !self.few()) {
             Some((low, _)) if low > ROUNDING => Ruling::Supported,
             Some((_, high)) if high < -ROUNDING => Ruling::Refuted,
             _ => Ruling::Undecided,
@@ -181,8 +205,12 @@ impl Estimate {
         if self.mean.abs() <= ROUNDING || sd <= 0.0 {
             return None;
         }
-        let needed = stats::pairs_needed(self.mean / sd, self.level, POWER, MOST_SEEDS).ok()??;
-        Some(needed.max(self.seeds + 1)).filter(|seeds| *seeds <= MOST_SEEDS)
+        let power = |seeds: usize| {
+            // With more seeds luck moves it less, as it does the error.
+            let luck = self.luck * (self.seeds as f64 / seeds as f64).sqrt();
+            stats::paired_t_power((self.mean.abs() - luck).max(0.0) / sd, seeds, self.level).unwrap_or(0.0)
+        };
+        (self.seeds + 1..=MOST_SEEDS).find(|seeds| power(*seeds) >= POWER)
     }
 }
 
@@ -235,14 +263,14 @@ mod tests {
 
     #[test]
     fn seeds_that_differ_are_not_paired() {
-        // Welch: variances 0.02 / 2 each, so 0.02 in all with 2 degrees of freedom: half 4.302653 * sqrt(0.02).
-        let a = seeds(&[(1, 2.0), (2, 2.2)]);
-        let b = seeds(&[(3, 1.0), (4, 1.2)]);
+        // Welch: variances 0.01 / 3 each, so 0.02 / 3 in all with 4 degrees of freedom: half 2.776445 * sqrt(0.02 / 3).
+        let a = seeds(&[(1, 2.0), (2, 2.2), (5, 2.1)]);
+        let b = seeds(&[(3, 1.0), (4, 1.2), (6, 1.1)]);
         let found = Estimate::combine(&[(1.0, &a), (-1.0, &b)]).unwrap();
         let (low, high) = found.interval.unwrap();
-        assert_eq!((found.seeds, found.paired, found.ruling()), (2, false, Ruling::Supported));
+        assert_eq!((found.seeds, found.paired, found.ruling()), (3, false, Ruling::Supported));
         assert!((found.mean - 1.0).abs() < 1e-12);
-        assert!((high - low - 2.0 * 4.302_653 * 0.02f64.sqrt()).abs() < 1e-5, "{low} {high}");
+        assert!((high - low - 2.0 * 2.776_445 * (0.02f64 / 3.0).sqrt()).abs() < 1e-5, "{low} {high}");
         assert_eq!(Estimate::combine(&[(-1.0, &a), (1.0, &b)]).unwrap().ruling(), Ruling::Refuted);
     }
 
@@ -268,22 +296,25 @@ mod tests {
         assert_eq!((found.p_value, found.interval, found.constant()), (None, None, true));
     }
 
-    /// The best of three against the best of one, by hand: t(2) leaves 0.025 / 3 at 7.648804 and 0.025 at 4.302653.
+    /// By hand: t(2) leaves 0.025 at 4.302653, and t = (0.2 - 0.05) / (0.1 / sqrt(3)) has p = 1 - t / sqrt(2 + t^2).
     #[test]
-    fn a_choice_costs_the_side_that_it_is_made_on() {
+    fn luck_costs_the_side_that_it_is_on() {
         let found = Estimate::of(&[0.1, 0.2, 0.3]).unwrap();
-        let chosen = found.chosen_among(3, 1);
+        let chosen = found.with_luck(0.05, 0.02);
         let (low, high) = chosen.interval.unwrap();
         let error = 0.1 / 3.0f64.sqrt();
-        assert!((low - (0.2 - 7.648_804 * error)).abs() < 1e-6, "{low}");
-        assert!((high - (0.2 + 4.302_653 * error)).abs() < 1e-6, "{high}");
-        assert!((chosen.p_value.unwrap() - 3.0 * found.p_value.unwrap()).abs() < 1e-12);
+        assert!((low - (0.15 - 4.302_653 * error)).abs() < 1e-6, "{low}");
+        assert!((high - (0.22 + 4.302_653 * error)).abs() < 1e-6, "{high}");
+        let t = 0.15 / error;
+        assert!((chosen.p_value.unwrap() - (1.0 - t / (2.0 + t * t).sqrt())).abs() < 1e-9);
         assert!(chosen.seeds_to_decide() > found.seeds_to_decide());
         // Exchanged sides, exchanged ends.
-        let (exchanged, _) = Estimate::of(&[-0.1, -0.2, -0.3]).unwrap().chosen_among(1, 3).interval.unwrap();
+        let (exchanged, _) = Estimate::of(&[-0.1, -0.2, -0.3]).unwrap().with_luck(0.02, 0.05).interval.unwrap();
         assert!((exchanged + high).abs() < 1e-12);
-        assert_eq!(found.chosen_among(1, 1), found);
-        assert_eq!(Estimate::of(&[0.5]).unwrap().chosen_among(3, 4).interval, None);
+        // What luck alone may give is nothing.
+        assert_eq!(found.with_luck(0.3, 0.0).p_value, Some(1.0));
+        assert_eq!(found.with_luck(0.0, 0.0), found);
+        assert_eq!(Estimate::of(&[0.5]).unwrap().with_luck(0.1, 0.1).interval, None);
     }
 
     /// One test item of 36 in both seeds: 0.0277..., which rounding alone tells apart.
@@ -294,7 +325,7 @@ mod tests {
         let found = Estimate::combine(&[(1.0, &a), (-1.0, &b)]).unwrap();
         assert_eq!((found.ruling(), found.interval, found.p_value), (Ruling::Undecided, None, None));
         assert!(found.constant() && !fixed(&a) && found.seeds_to_decide().is_none());
-        assert_eq!(found.chosen_among(3, 2).interval, None, "a choice does not make it sure");
+        assert_eq!(found.with_luck(0.1, 0.1).interval, None, "a choice does not make it sure");
         assert!(!Estimate::of(&[0.5]).unwrap().constant() && !fixed(&seeds(&[(1, 0.5)])));
     }
 

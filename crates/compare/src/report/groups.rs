@@ -1,6 +1,6 @@
 //! Rows that differ in their seed alone.
 
-use super::{Paradigm, Row, Status, estimate::Seeds, format::labelled, verdict::usual_setting};
+use super::{Paradigm, Row, Status, estimate::Seeds, format::labelled, usual::Usual};
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
@@ -70,12 +70,12 @@ pub(super) fn groups(rows: &[Row]) -> Vec<Group<'_>> {
     groups
 }
 
-/// The groups of a run that stand for their methods outside sweeps.
+/// The groups of a run that stand for their methods outside sweeps, all at one setting.
 pub(super) fn usual<'g, 'a>(groups: &'g [Group<'a>], run: &str) -> Vec<&'g Group<'a>> {
     let own: Vec<&Group<'a>> = groups.iter().filter(|group| group.run == run).collect();
     let rows: Vec<&Row> = own.iter().flat_map(|group| group.rows.iter().copied()).collect();
-    let stands = |group: &&Group<'a>| usual_setting(&rows, group.method).is_some_and(|axes| *axes == *group.axes);
-    own.into_iter().filter(stands).collect()
+    let usual = Usual::of(&rows);
+    own.into_iter().filter(|group| usual.holds(group.method, group.axes)).collect()
 }
 
 /// The method's name, followed by the settings in which its groups of the same run differ: `simclr labels=0.1`.

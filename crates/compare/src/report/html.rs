@@ -163,7 +163,7 @@ fn table(table: &Table<'_>) -> Value {
         run => table.run,
         columns => columns,
         families => families(table, &table.lines),
-        setting => table.setting.as_str(),
+        standing => table.standing(),
         swept => families(table, &table.swept),
         chart => chart(table).map(|drawn| drawing(&drawn, table)),
     }

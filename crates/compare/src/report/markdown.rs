@@ -113,7 +113,7 @@ fn block(table: &Table<'_>) -> String {
     if table.swept.is_empty() {
         return usual;
     }
-    let setting = format!("Methods that were swept stand at {}. At every value:", escape(&table.setting));
+    let setting = format!("{} At every value:", escape(&table.standing()));
     [usual, setting, lines(table, &table.swept)].join("\n\n")
 }
 

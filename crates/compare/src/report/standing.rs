@@ -5,6 +5,7 @@ use super::{
     estimate::{Estimate, LEVEL, ROUNDING, Seeds, fixed},
     groups::Group,
     items,
+    spread::Spread,
 };
 use nearfar_eval::stats::holm;
 
@@ -53,10 +54,8 @@ pub(super) fn standing(groups: &[&Group<'_>], metric: &str) -> Option<Standing> 
 /// The best of several scores against each other one; none for the best itself and for scores without a seed. `sign` is 1
 /// where more is better, else -1.
 ///
-/// Which one is best was found on the same seeds: that looked at all pairs, so that all of them count as tested. Three
-/// seeds say little about the spread of one difference, but all scores together say how far seeds spread: a difference
-/// has the standard error of the analysis of variance (score by seed) or its own, whichever is larger, with the degrees
-/// of freedom of the former. With two scores this is the paired t-test.
+/// Which one is best was found on the same seeds: that looked at all pairs, so that all of them count as tested. How far
+/// seeds spread a difference is told by all scores together ([`Spread`]); with two scores this is the paired t-test.
 ///
 /// Two scores that no seed changes differ by the same whatever the seed, however far others spread: what is left to ask is
 /// what other test items would give, and `over_items` is the standard error of the difference over them, if it is known.
@@ -66,16 +65,12 @@ pub(super) fn against(
     sign: f64,
     over_items: impl Fn(usize, usize) -> Option<(f64, f64)>,
 ) -> Vec<Option<Versus>> {
-    let common = common_error(values);
+    let spread = Spread::of(&values.iter().collect::<Vec<_>>());
     let difference = |i: usize, j: usize| {
-        let own = Estimate::combine(&[(sign, &values[i]), (-sign, &values[j])])?;
-        if fixed(&values[i]) && fixed(&values[j]) {
-            return Some(over_items(i, j).map_or(own, |(error, freedom)| own.over_items(error, freedom)));
-        }
-        Some(match common {
-            Some((error, freedom)) if own.seeds > 1 => own.steadied(error, freedom),
-            _ => own,
-        })
+        let (a, b) = if sign < 0.0 { (&values[j], &values[i]) } else { (&values[i], &values[j]) };
+        let found = spread.difference(a, b)?;
+        let items = if fixed(a) && fixed(b) { over_items(i, j) } else { None };
+        Some(items.map_or(found, |(error, freedom)| found.over_items(error, freedom)))
     };
     let lead = |i: usize| if i == best { None } else { difference(best, i) };
     let leads: Vec<Option<Estimate>> = (0..values.len()).map(lead).collect();
@@ -88,30 +83,11 @@ pub(super) fn against(
         let lead = lead?;
         let p_holm = lead.p_value.and_then(|_| adjusted.next());
         let tie = p_holm.map_or(lead.mean.abs() <= ROUNDING, |p| p > LEVEL);
-        Some(Versus { lead, p_holm, tie })
+        // Holm's correction asks of it what it would ask of the first of those that are no clearer.
+        let no_clearer = lead.p_value.map_or(1, |own| tested.iter().filter(|p| **p >= own).count());
+        Some(Versus { lead: lead.tested_among(no_clearer), p_holm, tie })
     };
     leads.into_iter().map(versus).collect()
-}
-
-/// Standard error of the difference of two means by the analysis of variance without interaction (Fisher 1925), and its
-/// degrees of freedom: over the scores with several seeds and the seeds that these share, two of each at least.
-fn common_error(values: &[Seeds]) -> Option<(f64, f64)> {
-    let rows: Vec<&Seeds> = values.iter().filter(|seeds| seeds.len() > 1).collect();
-    let shared = rows.first()?.keys().filter(|seed| rows.iter().all(|seeds| seeds.contains_key(seed)));
-    let table: Vec<Vec<f64>> = shared.map(|seed| rows.iter().map(|seeds| seeds[seed]).collect()).collect(); // [n, k]
-    let (n, k) = (table.len() as f64, rows.len() as f64);
-    let freedom = (n - 1.0) * (k - 1.0);
-    if freedom <= 0.0 {
-        return None;
-    }
-    let of_seed: Vec<f64> = table.iter().map(|row| row.iter().sum::<f64>() / k).collect();
-    let of_score: Vec<f64> = (0..rows.len()).map(|i| table.iter().map(|row| row[i]).sum::<f64>() / n).collect();
-    let grand = of_seed.iter().sum::<f64>() / n;
-    let residual = |(row, seed): (&Vec<f64>, &f64)| -> f64 {
-        row.iter().zip(&of_score).map(|(value, score)| (value - seed - score + grand).powi(2)).sum()
-    };
-    let squares: f64 = table.iter().zip(&of_seed).map(residual).sum();
-    Some(((2.0 * squares / freedom / n).sqrt(), freedom))
 }
 
 #[cfg(test)]
@@ -172,10 +148,10 @@ mod tests {
         rows.extend(seeds("third", Paradigm::Metric, SCORE, &[0.5, 0.455, 0.485]));
         let found = standing_of(&rows, SCORE).unwrap();
         assert_eq!(ties(&found), [None, Some(true), Some(true), Some(true)]);
-        // Residual variance 3.25e-4 with 6 degrees of freedom, by scipy p = 0.22309; six pairs.
+        // By limma, over the three that vary: p = 0.030738; six pairs.
         let near = found.others[1].unwrap();
-        assert!((near.lead.p_value.unwrap() - 0.223_088_7).abs() < 1e-6, "{near:?}");
-        assert_eq!(near.p_holm, Some(1.0));
+        assert!((near.lead.p_value.unwrap() - 0.030_737_552).abs() < 1e-8, "{near:?}");
+        assert!((near.p_holm.unwrap() - 6.0 * near.lead.p_value.unwrap()).abs() < 1e-9);
     }
 
     /// A clear lead of the best is found with three seeds, though there are many pairs.

@@ -3,6 +3,7 @@
 use super::{
     Paradigm, Report, definitions,
     estimate::{Estimate, FEWEST_SEEDS},
+    format::labelled,
     groups::{Group, distinct, groups, label, runs, usual},
     standing::standing,
 };
@@ -45,6 +46,8 @@ pub(super) struct Table<'a> {
     pub lines: Vec<Line>,
     /// That setting, `labels=1`; empty without a sweep.
     pub setting: String,
+    /// Methods that were not measured at it, and have no line.
+    pub absent: Vec<&'a str>,
     /// One line for each method and setting where some were swept; else none.
     pub swept: Vec<Line>,
 }
@@ -97,20 +100,45 @@ pub(super) fn tables<'a>(report: &'a Report) -> Vec<Table<'a>> {
         let own = usual(&groups, run);
         let columns = columns(&all);
         let full = |group: &&Group<'_>| label(group, &groups);
-        let settings: Vec<String> = own
-            .iter()
-            .filter_map(|group| Some(full(group).strip_prefix(group.method)?.trim().to_owned()))
-            .filter(|setting| !setting.is_empty())
-            .collect();
+        let stands = |method: &&str| own.iter().any(|group| group.method == *method);
+        let absent: Vec<&str> =
+            distinct(all.iter().map(|group| group.method)).into_iter().filter(|m| !stands(m)).collect();
         Table {
             run,
             lines: lines(&own, &columns, |group| group.method.to_owned()),
-            setting: distinct(settings.iter().map(String::as_str)).join(" or "),
+            setting: setting(&own, &all),
+            absent,
             swept: if own.len() < all.len() { lines(&all, &columns, full) } else { Vec::new() },
             columns,
         }
     };
     runs(&report.rows).into_iter().map(table).filter(|table| !table.lines.is_empty()).collect()
+}
+
+/// Where the groups that have a line stand on the axes that some groups differ in.
+fn setting(own: &[&Group<'_>], all: &[&Group<'_>]) -> String {
+    let differs = |(axis, value): &(&String, &f64)| {
+        all.iter().filter_map(|group| group.axes.get(*axis)).any(|other| other != *value)
+    };
+    let of = |group: &&Group<'_>| {
+        let axes = group.axes.iter().filter(differs).map(|(axis, value)| (axis.clone(), *value)).collect();
+        labelled("", &axes).trim().to_owned()
+    };
+    let settings: Vec<String> = own.iter().map(of).filter(|setting| !setting.is_empty()).collect();
+    distinct(settings.iter().map(String::as_str)).join(" or ")
+}
+
+impl Table<'_> {
+    /// What the first table has of a sweep, in words.
+    pub(super) fn standing(&self) -> String {
+        let was = if self.absent.len() == 1 { "was" } else { "were" };
+        let absent = match self.absent.as_slice() {
+            [] => String::new(),
+            names => format!(" {} {was} not measured there and left out.", names.join(", ")),
+        };
+        let setting = if self.setting.is_empty() { "their own setting" } else { &self.setting };
+        format!("Methods that were swept stand at {setting}.{absent}")
+    }
 }
 
 /// A line for each group, with its place among these.
@@ -220,6 +248,17 @@ mod tests {
         assert_eq!((labels(&table.lines), table.setting.as_str()), (vec!["pixels".into(), "a".into()], "labels=1"));
         assert_eq!(labels(&table.swept), ["pixels", "a labels=0.1", "a labels=1"]);
         assert!((table.lines[1].cells[0].unwrap().mean - 0.55).abs() < 1e-12);
+        assert_eq!(table.standing(), "Methods that were swept stand at labels=1.");
+        let mut few = report.rows.clone();
+        few.extend(crate::report::fixtures::at("labels", 0.1, seeds("b", Paradigm::Metric, SCORE, &[0.9, 0.9])));
+        few.extend(crate::report::fixtures::at("labels", 1.0, seeds("c", Paradigm::Metric, SCORE, &[0.1, 0.1])));
+        let few = Report { rows: few, ..Report::default() };
+        let found = &tables(&few)[0];
+        assert_eq!(labels(&found.lines), ["pixels", "a", "c"]);
+        assert_eq!(
+            found.standing(),
+            "Methods that were swept stand at labels=1. b was not measured there and left out."
+        );
         let plain = head_to_head();
         assert!(tables(&plain)[0].swept.is_empty() && tables(&plain)[0].setting.is_empty());
     }

@@ -53,7 +53,7 @@ pub fn render(report: &Report, folder: &Path, style: Style) -> String {
         let title = if table.run.is_empty() { facts::title(report) } else { table.run.to_owned() };
         blocks.push(format!("{}\n{}", style.paint("1", &printable(&title)), fit(table, style)));
         if !table.swept.is_empty() {
-            let setting = format!("Methods that were swept stand at {}; the report has every value.", table.setting);
+            let setting = format!("{} The report has every value.", table.standing());
             blocks.push(wrap(&printable(&setting), "", style));
         }
     }

@@ -5,8 +5,8 @@
 //! undecided, with the run that would decide it. Several claims are tested on the same rows, so that Holm's correction
 //! over all of them has the last word: a claim that it does not leave is undecided too.
 //!
-//! A family stands for the method with its best mean. The best of several leads by luck too: intervals and p-values take
-//! the level that is left to each of the methods that the side ahead was chosen from.
+//! A family stands for the method with its best mean. The best of several leads by luck too: intervals and p-values leave
+//! room for what luck may have given the side that is ahead ([`super::luck`]).
 
 mod algorithms;
 mod along;
@@ -24,17 +24,13 @@ pub use crossover::{Crossover, Finding};
 use super::{
     Row, Status,
     again::Again,
-    axis::{LABELS, NOISE},
     estimate::Estimate,
     format::{interval, signed},
     groups::runs,
+    usual::Usual,
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    cmp::Ordering,
-    collections::BTreeMap,
-    fmt::{self, Display},
-};
+use std::fmt::{self, Display};
 use words::{advice, describe, sentences, unripe, weight};
 
 /// Scores on which both families can be compared, the preferred one first: what a classifier reads from frozen features
@@ -131,21 +127,29 @@ pub struct Part {
 /// says how to make a run again, for what would decide.
 pub(super) fn verdicts(rows: &[Row], again: impl Fn(&str) -> Again) -> Vec<Verdict> {
     let of_run = |run: &str| {
-        let again = &again(run);
+        let mut again = again(run);
         let rows: Vec<&Row> = rows.iter().filter(|row| row.run == run && row.status == Status::Ok).collect();
-        let mut verdicts = vec![
-            goal::goal(&rows, again),
-            sweep::supervision(&rows, again),
-            sweep::training(&rows, again),
-            algorithms::algorithms(&rows, again),
-        ];
-        let swept = [sweep::noise(&rows, again), settings::queue(&rows, again), settings::temperature(&rows, again)];
-        verdicts.extend(swept.into_iter().flatten());
+        // What more seeds would decide depends on how many tests there are.
+        again.tests = holm::tested(&claims(&rows, &again)).len();
+        let mut verdicts = claims(&rows, &again);
         holm::correct(&mut verdicts);
         verdicts.iter_mut().for_each(|verdict| run.clone_into(&mut verdict.run));
         verdicts
     };
     runs(rows).into_iter().flat_map(of_run).collect()
+}
+
+/// The verdicts on the rows of one run, each by itself.
+fn claims(rows: &[&Row], again: &Again) -> Vec<Verdict> {
+    let mut verdicts = vec![
+        goal::goal(rows, again),
+        sweep::supervision(rows, again),
+        sweep::training(rows, again),
+        algorithms::algorithms(rows, again),
+    ];
+    let swept = [sweep::noise(rows, again), settings::queue(rows, again), settings::temperature(rows, again)];
+    verdicts.extend(swept.into_iter().flatten());
+    verdicts
 }
 
 /// Where the lead of the two families changes along the labels, in every run. `again` is as for the verdicts.
@@ -259,38 +263,14 @@ impl Verdict {
 
 /// The rows that stand for their methods outside sweeps.
 fn reference<'a>(rows: &[&'a Row]) -> Vec<&'a Row> {
-    let usual = |row: &&Row| usual_setting(rows, &row.method).is_some_and(|axes| *axes == row.axes);
-    rows.iter().copied().filter(usual).collect()
-}
-
-/// The setting without a swept value where the method has rows with it; else, of those with the most labels and then the
-/// least noise, that with the middle value, as one sweeps around the usual value.
-pub(super) fn usual_setting<'a>(rows: &[&'a Row], method: &str) -> Option<&'a BTreeMap<String, f64>> {
-    let mut settings: Vec<_> = rows.iter().copied().filter(|row| row.method == method).map(|row| &row.axes).collect();
-    settings.sort_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
-    settings.dedup();
-    if settings.first()?.is_empty() {
-        return settings.first().copied();
-    }
-    let most = settings.iter().map(|axes| worth(axes)).max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)))?;
-    settings.retain(|axes| worth(axes) == most);
-    settings.get(settings.len() / 2).copied()
-}
-
-/// Labels and, with a minus, noise of a setting; without the axis a row has all labels, and none of them false.
-fn worth(axes: &BTreeMap<String, f64>) -> (f64, f64) {
-    (axes.get(LABELS).copied().unwrap_or(1.0), -axes.get(NOISE).copied().unwrap_or(0.0))
+    let usual = Usual::of(rows);
+    rows.iter().copied().filter(|row| usual.holds(&row.method, &row.axes)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{
-        Paradigm,
-        fixtures::{at, head_to_head, seeds},
-    };
-
-    const SCORE: &str = "retrieval.seen.map_at_r";
+    use crate::report::{Paradigm, fixtures::head_to_head};
 
     #[test]
     fn four_verdicts_of_each_run() {
@@ -312,27 +292,5 @@ mod tests {
         rows.iter_mut().filter(|row| row.paradigm == Paradigm::Metric).for_each(|row| row.status = Status::Stopped);
         let goal = &verdicts(&rows, |_| Again::default())[0];
         assert_eq!((goal.verdict, goal.effect), (Ruling::Undecided, None));
-    }
-
-    #[test]
-    fn the_usual_setting() {
-        let rows = |values: &[f64], axis: &str| -> Vec<Row> {
-            values
-                .iter()
-                .flat_map(|value| at(axis, *value, seeds("triplet", Paradigm::Metric, SCORE, &[0.5])))
-                .collect()
-        };
-        let usual = |rows: &[Row]| {
-            let rows: Vec<&Row> = rows.iter().collect();
-            reference(&rows).iter().map(|row| row.axes.values().copied().collect::<Vec<_>>()).collect::<Vec<_>>()
-        };
-        assert_eq!(usual(&rows(&[1.0, 0.1, 0.5], "labels")), [[1.0]]);
-        assert_eq!(usual(&rows(&[256.0, 64.0, 128.0], "batch")), [[128.0]]);
-        assert_eq!(usual(&rows(&[0.4, 0.0, 0.2], "noise")), [[0.0]]);
-        let both = at("labels", 1.0, rows(&[64.0, 512.0, 128.0], "batch"));
-        assert_eq!(usual(&[both, at("labels", 0.1, rows(&[256.0], "batch"))].concat()), [[128.0, 1.0]]);
-        let mut plain = rows(&[1.0, 0.1], "labels");
-        plain.extend(seeds("triplet", Paradigm::Metric, SCORE, &[0.5, 0.6]));
-        assert_eq!(usual(&plain), [Vec::<f64>::new(), Vec::new()]);
     }
 }

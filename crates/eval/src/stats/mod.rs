@@ -1,18 +1,23 @@
 //! Statistics of scores over seeds, folds, queries or classes: intervals, tests of two methods and of several, and how
 //! many seeds a decision needs.
 //!
-//! Values equal those of scipy and statsmodels on fixed inputs (`fixtures/golden/stats.py`).
+//! Values equal those of scipy, statsmodels and limma on fixed inputs (`stats.py` and `variances.R` in
+//! `fixtures/golden`).
 
 mod bootstrap;
 mod distributions;
+mod extremes;
 #[cfg(test)]
 mod goldens;
+mod moderated;
 mod paired;
 mod permutation;
 mod power;
 mod ranks;
 
 pub use bootstrap::{bootstrap_classes, bootstrap_mean, bootstrap_mean_bca, paired_bootstrap};
+pub use extremes::expected_maximum;
+pub use moderated::VariancePrior;
 pub use paired::{PairedTest, WelchTest, Wilcoxon, paired_t_test, welch_t_test, wilcoxon_signed_rank};
 pub use permutation::{GroupsTest, groups_test};
 pub use power::{paired_t_power, pairs_needed};

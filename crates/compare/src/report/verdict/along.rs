@@ -52,15 +52,16 @@ impl<'a> Point<'a> {
     }
 }
 
-/// How much the gap at `here` exceeds the gap at `there`. Both are chosen from as many methods, so that the luck of the
-/// choice cancels.
+/// How much the gap at `here` exceeds the gap at `there`. The choice of the best contrastive method here and of the best metric
+/// one there may have raised it by luck, the two other choices may have lowered it.
 pub(super) fn change(here: &Point<'_>, there: &Point<'_>) -> Option<Estimate> {
-    Estimate::combine(&[
+    let own = Estimate::combine(&[
         (1.0, &here.contrastive.seeds),
         (-1.0, &here.metric.seeds),
         (-1.0, &there.contrastive.seeds),
         (1.0, &there.metric.seeds),
-    ])
+    ])?;
+    Some(own.with_luck(here.contrastive.luck + there.metric.luck, here.metric.luck + there.contrastive.luck))
 }
 
 /// Whether both families score less at `here` than at `there`.
@@ -188,7 +189,7 @@ impl Sweep<'_> {
         let mut leads = Leads {
             seeds: seeds.iter().filter_map(lead).collect(),
             parts: self.parts(&seeds).unwrap_or_default(),
-            among: self.points.iter().map(|point| [&point.metric, &point.contrastive].map(|best| best.among)).collect(),
+            luck: self.points.iter().map(|point| [&point.metric, &point.contrastive].map(|best| best.luck)).collect(),
         };
         if leads.seeds.is_empty() {
             leads.seeds.push(self.points.iter().map(Point::gap).collect());

@@ -4,6 +4,7 @@ use crate::report::{
     Paradigm, Row,
     budget::still_improving,
     estimate::{Seeds, mean},
+    luck::luck,
 };
 use std::collections::BTreeMap;
 
@@ -14,19 +15,17 @@ pub(super) struct Family<'a> {
 
 /// The best method of a family: that with the best mean over its seeds.
 ///
-/// Whoever compares it must know from how many it was chosen: see [`Estimate::chosen_among`]. To choose for each seed on
-/// the other seeds would not do in its place: the chosen values of a family then depend on each other (a method that is
-/// chosen at one seed was good at another), and of ten comparisons of equal families one to two would find a difference.
-///
-/// [`Estimate::chosen_among`]: crate::report::estimate::Estimate::chosen_among
+/// Whoever compares it must know by how much luck may have made it the best: see [`crate::report::luck`]. To choose for each
+/// seed on the other seeds would not do in its place: the chosen values of a family then depend on each other (a method that
+/// is chosen at one seed was good at another), and of ten comparisons of equal families one to two would find a difference.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Best<'a> {
     /// The method; with those of the very same mean, if any.
     pub methods: Vec<&'a str>,
     /// Its scores.
     pub seeds: Seeds,
-    /// How many methods it was chosen from.
-    pub among: usize,
+    /// By how much luck may have raised them in the choice.
+    pub luck: f64,
 }
 
 impl<'a> Family<'a> {
@@ -53,7 +52,7 @@ impl<'a> Family<'a> {
         Some(Best {
             seeds: (*seeds).clone(),
             methods: best.iter().map(|(method, _)| **method).collect(),
-            among: candidates().count(),
+            luck: luck(&candidates().map(|(_, seeds)| seeds).collect::<Vec<_>>()),
         })
     }
 }
@@ -95,7 +94,8 @@ mod tests {
         rows.extend(seeds("c", Paradigm::Contrastive, SCORE, &[0.9, 0.9]));
         assert_eq!(best_of(&rows), Some((vec!["b".into()], Seeds::from([(1, 0.5), (2, 0.6)]))));
         let rows: Vec<&Row> = rows.iter().collect();
-        assert_eq!(Family::new(&rows, Paradigm::Metric, &[SCORE]).best().unwrap().among, 2);
+        // The two are as far apart in both seeds.
+        assert!(Family::new(&rows, Paradigm::Metric, &[SCORE]).best().unwrap().luck < 1e-9);
     }
 
     #[test]

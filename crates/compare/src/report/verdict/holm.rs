@@ -4,13 +4,18 @@ use super::{Ruling, Verdict};
 use crate::report::estimate::LEVEL;
 use nearfar_eval::stats::holm;
 
+/// The p-values of all claims and parts that were measured.
+pub(super) fn tested(verdicts: &[Verdict]) -> Vec<f64> {
+    let own = |verdict: &Verdict| if verdict.parts.is_empty() { verdict.p_value } else { None };
+    let of = |verdict: &Verdict| {
+        verdict.parts.iter().map(|part| part.p_value).chain([own(verdict)]).flatten().collect::<Vec<f64>>()
+    };
+    verdicts.iter().flat_map(of).collect()
+}
+
 /// Holm's correction over all that was tested: what it does not leave is undecided.
 pub(super) fn correct(verdicts: &mut [Verdict]) {
-    let own = |verdict: &Verdict| if verdict.parts.is_empty() { verdict.p_value } else { None };
-    let tested = verdicts.iter().flat_map(|verdict| {
-        verdict.parts.iter().map(|part| part.p_value).chain([own(verdict)]).flatten().collect::<Vec<f64>>()
-    });
-    let tested: Vec<f64> = tested.collect();
+    let tested = tested(verdicts);
     // P-values lie between 0 and 1, so that there is nothing to refuse.
     let Ok(adjusted) = holm(&tested) else { return };
     let mut next = adjusted.into_iter();
@@ -53,7 +58,7 @@ mod tests {
     fn several_tests_need_more_than_one() {
         let verdict = |p: f64| {
             let mut verdict =
-                Verdict::new(Difference::Training, "c", Estimate::of(&[0.492_187_5, 0.507_812_5]).as_ref(), "e".into());
+                Verdict::new(Difference::Training, "c", Estimate::of(&[0.492, 0.5, 0.508]).as_ref(), "e".into());
             verdict.p_value = Some(p);
             verdict
         };

@@ -11,10 +11,8 @@
 //! of the first two hold the third once; Searle, Casella and McCulloch 1992, section 4.3). Its degrees of freedom are
 //! Satterthwaite's (1946). Neither is below what the seeds alone give.
 //!
-//! Each family is its best method at a place, and the best of several leads by luck too: the level of the test is divided
-//! by the number of methods of the side that is ahead, as for every verdict ([`Estimate::chosen_among`]).
-//!
-//! [`Estimate::chosen_among`]: crate::report::estimate::Estimate::chosen_among
+//! Each family is its best method at a place, and the best of several leads by luck too: what luck may give the side that is
+//! ahead is taken off the mean first, as in every verdict ([`crate::report::luck`]).
 
 use crate::report::estimate::{LEVEL, ROUNDING};
 use nearfar_eval::stats;
@@ -35,8 +33,8 @@ pub(super) struct Leads {
     pub seeds: Vec<Vec<f64>>,
     /// For each seed and place, the same on equal parts of the test items; empty where it is not known.
     pub parts: Vec<Vec<Vec<f64>>>,
-    /// For each place, from how many methods the side that leads below zero was chosen, and the side that leads above.
-    pub among: Vec<[usize; 2]>,
+    /// For each place, by how much luck may have raised the side that leads below zero, and the side that leads above.
+    pub luck: Vec<[f64; 2]>,
 }
 
 /// A place where the mean lead changes its sign.
@@ -110,15 +108,27 @@ impl Leads {
 
     /// Whether the test cannot tell the lead from zero at `part` of the way from place `i` to the next.
     fn tied(&self, i: usize, part: f64) -> bool {
+        let (mean, variance, freedom) = self.at(i, part);
+        let [luck, next] = [i, i + 1].map(|place| self.luck[place][usize::from(mean > 0.0)]);
+        let left = mean.abs() - (luck + part * (next - luck));
+        // What is rounding is no lead, however small its spread.
+        let nothing = left <= ROUNDING || self.says_nothing(i);
+        nothing || stats::t_p_value(left / variance.sqrt(), freedom).is_ok_and(|p| p > LEVEL)
+    }
+
+    /// Whether the lead at place `i` and that at the next are each the same in every seed: that says nothing of chance.
+    fn says_nothing(&self, i: usize) -> bool {
+        [0.0, 1.0].into_iter().all(|end| self.at(i, end).1.sqrt() <= ROUNDING)
+    }
+
+    /// The mean lead at `part` of the way from place `i` to the next, its variance and the degrees of freedom of that.
+    fn at(&self, i: usize, part: f64) -> (f64, f64, f64) {
         let between = |(a, b): (&f64, &f64)| a + part * (b - a);
         let leads: Vec<f64> = self.seeds.iter().map(|lead| between((&lead[i], &lead[i + 1]))).collect();
         let of_seed = |lead: &Vec<Vec<f64>>| lead[i].iter().zip(&lead[i + 1]).map(between).collect::<Vec<f64>>();
         let parts: Vec<Vec<f64>> = self.parts.iter().map(of_seed).collect();
-        let (mean, (variance, freedom)) = (mean(&leads), spread(&leads, &parts));
-        let among = self.among[i..=i + 1].iter().map(|among| among[usize::from(mean > 0.0)]).max().unwrap_or(1);
-        let chance = |p: f64| p * among.max(1) as f64 > LEVEL;
-        // What is rounding is no lead, however small its spread.
-        mean.abs() <= ROUNDING || stats::t_p_value(mean / variance.sqrt(), freedom).is_ok_and(chance)
+        let (variance, freedom) = spread(&leads, &parts);
+        (mean(&leads), variance, freedom)
     }
 }
 
@@ -184,7 +194,7 @@ mod tests {
         let (found, freedom) = spread(&[0.3, 0.2], &parts);
         assert!((found - 0.0025).abs() < 1e-12 && freedom == 1.0, "{found} {freedom}");
         assert_eq!(spread(&[0.3, 0.2], &[]), (found, 1.0));
-        let leads = |seeds: Vec<Vec<f64>>| Leads { seeds, parts: Vec::new(), among: vec![[1, 1]; 2] };
+        let leads = |seeds: Vec<Vec<f64>>| Leads { seeds, parts: Vec::new(), luck: vec![[0.0; 2]; 2] };
         let one = leads(vec![vec![0.1, -0.1]]);
         assert!(one.ties(&[0.0, 1.0]).is_empty());
         // Families that are equal are tied everywhere.
@@ -196,7 +206,7 @@ mod tests {
     fn stretches_shorter_than_a_step_are_found() {
         // Leads that fall from 1 to -1 with a spread of 0.001: t(1) = 12.706 gives 0.0127 around the middle.
         let seeds = vec![vec![1.001, -0.999], vec![0.999, -1.001]];
-        let mut leads = Leads { seeds, parts: Vec::new(), among: vec![[1, 1], [1, 1]] };
+        let mut leads = Leads { seeds, parts: Vec::new(), luck: vec![[0.0; 2]; 2] };
         let ends = |leads: &Leads| match leads.ties(&[0.0, 2.0])[..] {
             [ends] => ends,
             ref more => panic!("{more:?}"),
@@ -204,10 +214,14 @@ mod tests {
         let (low, high) = ends(&leads);
         let half = 12.706_205 * 0.001;
         assert!((low - (1.0 - half)).abs() < 1e-6 && (high - (1.0 + half)).abs() < 1e-6, "{low} {high}");
-        // Before the zero the side above it is ahead. The best of two needs t(1) = 25.4517, that of 0.025 / 2.
-        leads.among[1] = [1, 2];
+        // Before the zero the side above it is ahead, and luck may give it 0.1 at the first place, half of that in the middle:
+        // with x left to go, x - 0.0127 = 0.05 (1 + x).
+        leads.luck[0] = [0.0, 0.1];
         let (low, high) = ends(&leads);
-        assert!((low - (1.0 - 25.451_7 * 0.001)).abs() < 1e-5 && (high - (1.0 + half)).abs() < 1e-6, "{low} {high}");
+        assert!(
+            (low - (1.0 - (0.05 + half) / 0.95)).abs() < 1e-5 && (high - (1.0 + half)).abs() < 1e-6,
+            "{low} {high}"
+        );
         assert_eq!(leads.zeros(&[0.0, 2.0]), [Zero { place: 1.0, rising: false }]);
     }
 }

@@ -12,6 +12,7 @@ use crate::report::{
     axis::{QUEUE, TEMPERATURE},
     estimate::{Estimate, Seeds, mean},
     format::number,
+    luck::luck,
 };
 use std::collections::BTreeMap;
 
@@ -34,8 +35,8 @@ struct Span<'a> {
     methods: Vec<&'a str>,
     /// For each seed, the score at the best value less that at the worst, a mean over the methods.
     seeds: Seeds,
-    /// From how many pairs of values the best and the worst were chosen.
-    pairs: usize,
+    /// How much of that luck gives where the setting does nothing.
+    luck: f64,
 }
 
 /// The verdict on the queue, if it was swept: does the best contrastive method score higher with the longest queue than
@@ -45,7 +46,7 @@ pub(super) fn queue(rows: &[&Row], again: &Again) -> Option<Verdict> {
     let (score, found) =
         COMMON.iter().map(|score| (*score, lengths(&points, score))).find(|(_, all)| all.len() >= 2)?;
     let [short, .., long] = found.as_slice() else { return None };
-    let gain = Estimate::combine(&[(1.0, &long.best.seeds), (-1.0, &short.best.seeds)])?;
+    let gain = Estimate::difference(&long.best.seeds, &short.best.seeds)?.with_luck(long.best.luck, short.best.luck);
     // What was still improving at both ends gains at both.
     let behind = gain.ruling().behind([(long, short), (short, long)]);
     let behind = behind.filter(|(_, other)| other.unripe.is_empty()).map_or(&[][..], |(own, _)| &own.unripe);
@@ -56,15 +57,14 @@ pub(super) fn queue(rows: &[&Row], again: &Again) -> Option<Verdict> {
     let sentence = format!("The longest queue gains {}.", weight(&gain));
     let command = |seeds: usize| again.sweep(QUEUE, &[("--seeds", seeds.to_string().as_str())]);
     let budget = unripe(rows, behind, |epochs| again.sweep(QUEUE, &[("--epochs", epochs)]));
-    let evidence = sentences(&[lead, sentence, advice(&gain, again.test, command), budget]);
+    let evidence = sentences(&[lead, sentence, advice(&gain, again, command), budget]);
     let verdict = Verdict::new(Difference::Training, LENGTH, Some(&gain), evidence).along(QUEUE);
     Some(Verdict { verdict: verdict.verdict.against(behind), ..verdict })
 }
 
 /// The verdict on the temperature, if it was swept: is more at stake for the contrastive methods than for the metric ones
 /// that have one? What is at stake is the score at the best temperature less that at the worst, by their means over the
-/// seeds. Noise alone puts something at stake too, so that the level of the test is divided by the pairs of temperatures
-/// that the two were chosen from.
+/// seeds. Noise alone puts something at stake too, which the interval takes into account.
 pub(super) fn temperature(rows: &[&Row], again: &Again) -> Option<Verdict> {
     let families = [Paradigm::Contrastive, Paradigm::Metric].map(|family| points(rows, TEMPERATURE, family));
     if families.iter().all(|points| points.len() < 2) {
@@ -72,8 +72,7 @@ pub(super) fn temperature(rows: &[&Row], again: &Again) -> Option<Verdict> {
     }
     let spans = |score: &&'static str| {
         let [ours, theirs] = families.each_ref().map(|points| span(points, score));
-        let change = Estimate::combine(&[(1.0, &ours.seeds), (-1.0, &theirs.seeds)])?;
-        let change = change.chosen_among(ours.pairs, theirs.pairs);
+        let change = Estimate::difference(&ours.seeds, &theirs.seeds)?.with_luck(ours.luck, theirs.luck);
         Some((*score, ours, theirs, change))
     };
     let Some((score, ours, theirs, change)) = COMMON.iter().find_map(spans) else {
@@ -96,7 +95,7 @@ pub(super) fn temperature(rows: &[&Row], again: &Again) -> Option<Verdict> {
         weight(&change)
     );
     let command = |seeds: usize| again.sweep(TEMPERATURE, &[("--seeds", seeds.to_string().as_str())]);
-    let evidence = sentences(&[lead, advice(&change, again.test, command)]);
+    let evidence = sentences(&[lead, advice(&change, again, command)]);
     Some(Verdict::new(Difference::Training, SHARPNESS, Some(&change), evidence).along(TEMPERATURE))
 }
 
@@ -142,11 +141,13 @@ fn span<'a>(points: &[Point<'a>], score: &str) -> Span<'a> {
     for (seed, span) in curves.values().flat_map(|curve| span_of(curve)) {
         spans.entry(seed).or_default().push(span);
     }
-    let values = curves.values().map(Vec::len).max().unwrap_or(0);
+    // The best lies as far above the mean as the worst does below it.
+    let of_curve = |curve: &Vec<Seeds>| 2.0 * luck(&curve.iter().collect::<Vec<_>>());
+    let luck = mean(&curves.values().map(of_curve).collect::<Vec<f64>>()).unwrap_or(0.0);
     Span {
         methods: curves.into_keys().collect(),
         seeds: spans.into_iter().filter_map(|(seed, all)| Some((seed, mean(&all)?))).collect(),
-        pairs: values * values.saturating_sub(1),
+        luck,
     }
 }
 

@@ -3,8 +3,9 @@
 use super::{Ruling, family::Best};
 use crate::report::{
     Paradigm, Row,
+    again::Again,
     budget::more_epochs,
-    estimate::{Estimate, MARGIN, MOST_SEEDS, Over, ROUNDING},
+    estimate::{Estimate, FEWEST_SEEDS, MARGIN, MOST_SEEDS, Over, ROUNDING},
     format::{interval, number, plain, signed},
 };
 
@@ -51,8 +52,8 @@ pub(super) fn unripe(rows: &[&Row], methods: &[&str], command: impl FnOnce(&str)
 }
 
 /// What an undecided estimate lacks, or that one that decides is small; empty for others. `command` measures it again with
-/// so many seeds, and `test` is the number of test items, if it is known.
-pub(super) fn advice(estimate: &Estimate, test: usize, command: impl Fn(usize) -> String) -> String {
+/// so many seeds.
+pub(super) fn advice(estimate: &Estimate, again: &Again, command: impl Fn(usize) -> String) -> String {
     let margin = plain(MARGIN);
     let within = estimate.interval.is_some_and(|(low, high)| low >= -MARGIN && high <= MARGIN);
     if estimate.ruling() != Ruling::Undecided {
@@ -63,15 +64,18 @@ pub(super) fn advice(estimate: &Estimate, test: usize, command: impl Fn(usize) -
     if estimate.interval.is_none() {
         return match estimate.seeds {
             0 | 1 => format!("One seed gives no interval: `{}` does.", command(3)),
-            seeds => constant(estimate, test, &command(seeds + 3)),
+            seeds => constant(estimate, again.test, &command(seeds + 3)),
         };
+    }
+    if estimate.few() {
+        return format!("Two seeds decide nothing: `{}` takes three.", command(FEWEST_SEEDS));
     }
     if within {
         return format!(
             "The interval holds 0 and lies within ±{margin}, which counts as equal here: treat the two as equal."
         );
     }
-    match estimate.seeds_to_decide() {
+    match estimate.tested_among(again.tests).seeds_to_decide() {
         Some(seeds) => format!(
             "Not decided: the interval holds 0. If the difference is what it seems, {seeds} seeds decide with a chance of \
              80 %: `{}`.",
@@ -109,10 +113,16 @@ pub(super) fn sentences(parts: &[String]) -> String {
 mod tests {
     use super::*;
 
+    fn wine() -> Again {
+        let mut again = Again::default();
+        again.test = 36;
+        again
+    }
+
     #[test]
     fn advice_names_the_run() {
         let command = |seeds: usize| format!("compare run --dataset wine --seeds {seeds}");
-        let advice = |estimate: &Estimate| advice(estimate, 36, command);
+        let advice = |estimate: &Estimate| advice(estimate, &wine(), command);
         let one = Estimate::of(&[0.1]).unwrap();
         assert!(advice(&one).contains("`compare run --dataset wine --seeds 3`"));
         let noisy = Estimate::of(&[0.1, 0.2, 0.3]).unwrap();
@@ -129,8 +139,8 @@ mod tests {
     /// That no difference was found is not that there is none.
     #[test]
     fn equal_is_only_what_lies_within_the_margin() {
-        let advice = |values: &[f64]| advice(&Estimate::of(values).unwrap(), 36, |seeds| seeds.to_string());
-        let wide = advice(&[0.3, -0.3]);
+        let advice = |values: &[f64]| advice(&Estimate::of(values).unwrap(), &wine(), |seeds| seeds.to_string());
+        let wide = advice(&[0.3, -0.3, 0.1]);
         assert!(wide.starts_with("Not enough data:") && wide.contains("reaches beyond ±0.020"), "{wide}");
         let narrow = advice(&[0.001, -0.001, 0.0005]);
         assert!(narrow.contains("lies within ±0.020") && narrow.ends_with("treat the two as equal."), "{narrow}");
@@ -140,11 +150,14 @@ mod tests {
     fn what_no_seed_changes_is_not_sure() {
         let same = Estimate::of(&[-0.014, -0.014]).unwrap();
         assert_eq!(weight(&same), "-0.014 in each of 2 seeds");
-        let told = advice(&same, 36, |seeds| format!("again {seeds}"));
+        let told = advice(&same, &wine(), |seeds| format!("again {seeds}"));
         assert!(told.contains("on other items than the 36 test items") && told.contains("`again 5`"), "{told}");
-        assert_eq!(advice(&Estimate::of(&[0.0, 0.0]).unwrap(), 36, |_| String::new()), "No seed tells the two apart.");
+        assert_eq!(
+            advice(&Estimate::of(&[0.0, 0.0]).unwrap(), &wine(), |_| String::new()),
+            "No seed tells the two apart."
+        );
         let items = same.over_items(0.02, 31.0);
         assert!(weight(&items).ends_with("over the test items, as no seed changes either score"), "{}", weight(&items));
-        assert!(advice(&items, 36, |_| String::new()).contains("More seeds change nothing"));
+        assert!(advice(&items, &wine(), |_| String::new()).contains("More seeds change nothing"));
     }
 }

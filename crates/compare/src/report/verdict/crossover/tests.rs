@@ -9,7 +9,7 @@ const SCORE: &str = "transfer.seen.linear_probe";
 /// Leads without parts, of one method each.
 fn over(seeds: &[Vec<f64>]) -> Leads {
     let places = seeds.first().map_or(0, Vec::len);
-    Leads { seeds: seeds.to_vec(), parts: Vec::new(), among: vec![[1, 1]; places] }
+    Leads { seeds: seeds.to_vec(), parts: Vec::new(), luck: vec![[0.0; 2]; places] }
 }
 
 fn find(shares: &[f64], leads: &[Vec<f64>]) -> Crossover {
@@ -71,7 +71,7 @@ fn an_interval_may_leave_the_range() {
 
 #[test]
 fn the_first_of_several_clear_changes_is_named() {
-    let found = find(&[0.01, 0.1, 1.0], &[vec![0.1, -0.1, 0.1], vec![0.1, -0.1, 0.1]]);
+    let found = find(&[0.01, 0.1, 1.0], &[vec![0.1, -0.1, 0.1], vec![0.11, -0.11, 0.11]]);
     assert!((found.share.unwrap().log10() + 1.5).abs() < 1e-9);
     assert!(found.sentence.ends_with("Further up the lead changes once more."), "{}", found.sentence);
     assert!((found.ci95_high.unwrap().log10() + 1.5).abs() < 1e-6, "{found:?}");
@@ -130,7 +130,7 @@ fn items(noise: &mut impl FnMut() -> f64) -> Vec<Vec<f64>> {
 
 /// `seeds` seeds on these items. The seeds, the items and both together have their part in the lead.
 fn simulated(noise: &mut impl FnMut() -> f64, items: &[Vec<f64>], seeds: usize) -> Leads {
-    let mut leads = Leads { among: vec![[1, 1]; SHARES.len()], ..Leads::default() };
+    let mut leads = Leads { luck: vec![[0.0; 2]; SHARES.len()], ..Leads::default() };
     for _ in 0..seeds {
         let own = 0.01 * noise();
         let mut parts = Vec::new();
