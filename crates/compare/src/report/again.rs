@@ -1,6 +1,6 @@
 //! The command that makes a run again, with more seeds or another setting.
 
-use super::RunInfo;
+use super::{RunInfo, estimate::FEWEST_SEEDS};
 use crate::run::{Config, MethodName};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -83,6 +83,12 @@ impl Again {
             Some((axis, values)) => self.line(&format!("compare sweep --axis {axis} --values {values}"), changes),
             None => self.line("compare run", changes),
         }
+    }
+
+    /// As many seeds as decide, or as the run was to have.
+    pub fn deciding(&self) -> usize {
+        let own = self.settings.get("seeds").and_then(Value::as_u64).and_then(|own| usize::try_from(own).ok());
+        FEWEST_SEEDS.max(own.unwrap_or(0))
     }
 
     /// The same with so many seeds.
@@ -226,10 +232,15 @@ fn text(path: &str, value: &Value) -> String {
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(","),
+        Value::Array(items) => items.iter().map(|item| listed(&plain(item))).collect::<Vec<_>>().join(","),
         Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |number| number.to_string()),
         other => other.to_string(),
     }
+}
+
+/// An item of a list, in quotes where it holds what lists are made of.
+fn listed(item: &str) -> String {
+    if item.contains([',', '"']) { format!("\"{}\"", item.replace('"', "\"\"")) } else { item.to_owned() }
 }
 
 /// A word that a shell leaves as it is.
@@ -294,6 +305,12 @@ mod tests {
         assert!(again.sweep("batch", &[("--seeds", "3")]).starts_with("compare sweep --axis batch --dataset 'my data"));
         assert!(!again.sweep("labels", &[]).contains("--labels"), "the axis gives them");
         assert!(again.run(&[("--methods", "all")]).ends_with("--seeds 2 --methods all"));
+    }
+
+    #[test]
+    fn names_that_hold_commas_are_quoted() {
+        let again = Again::of(&info(json!({ "unseen_classes": ["cup, mug", "cat"] }), 10));
+        assert_eq!(again.seeds(3), r#"compare run --unseen-classes '"cup, mug",cat' --seeds 3"#);
     }
 
     #[test]

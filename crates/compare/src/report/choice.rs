@@ -164,11 +164,10 @@ fn lead(others: &[&Comparison], of_ties: &str) -> (Certainty, String) {
     if others.is_empty() {
         return (Certainty::Alone, "nothing else was measured".to_owned());
     }
-    if others.iter().any(|comparison| comparison.outcome == Outcome::FewSeeds) {
-        return (
-            Certainty::FewSeeds,
-            "fewer than three seeds, so that the difference to any other may be chance".to_owned(),
-        );
+    let few = of(Outcome::FewSeeds);
+    if few.len() == others.len() {
+        let reason = "fewer than three seeds, so that the difference to any other may be chance";
+        return (Certainty::FewSeeds, reason.to_owned());
     }
     let mut parts = Vec::new();
     if !ties.is_empty() {
@@ -177,15 +176,19 @@ fn lead(others: &[&Comparison], of_ties: &str) -> (Certainty, String) {
     if !constant.is_empty() {
         parts.push(format!("its lead over {} is the same in every seed, which may be chance", constant.join(", ")));
     }
+    if !few.is_empty() {
+        parts.push(format!("its lead over {} may be chance, on fewer than three seeds", few.join(", ")));
+    }
     // Others stand at the end: behind them `it` would be one of these.
     if !unripe.is_empty() {
         parts.push(format!("{} {} still improving when the budget ended", unripe.join(", "), was(&unripe)));
     }
-    let certainty = match (ties.is_empty(), unripe.is_empty(), constant.is_empty()) {
-        (false, _, _) => Certainty::Tie,
-        (true, false, _) => Certainty::UndecidedAtThisBudget,
-        (true, true, false) => Certainty::SameInEverySeed,
-        (true, true, true) => return (Certainty::Sure, "it is ahead of every other method".to_owned()),
+    let certainty = match [&ties, &unripe, &few, &constant].map(Vec::is_empty) {
+        [false, ..] => Certainty::Tie,
+        [true, false, ..] => Certainty::UndecidedAtThisBudget,
+        [true, true, false, _] => Certainty::FewSeeds,
+        [true, true, true, false] => Certainty::SameInEverySeed,
+        [true, true, true, true] => return (Certainty::Sure, "it is ahead of every other method".to_owned()),
     };
     (certainty, parts.join(", and "))
 }

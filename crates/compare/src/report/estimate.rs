@@ -98,16 +98,17 @@ impl Estimate {
     }
 
     /// The same difference with its variance drawn towards `prior`, where its own is smaller, and as many degrees of freedom
-    /// as both have, at most `most`; one seed stays one. What is the same in every seed by chance takes the prior's.
+    /// as both have, at most `most`. What has no variance stays as it is.
     pub fn moderated(self, prior: &VariancePrior, most: f64) -> Self {
-        if self.freedom <= 0.0 {
-            return self;
-        }
-        let own = self.variance().map_or(prior.variance, |(own, _)| own);
-        let (variance, freedom) = prior.moderate(own, self.freedom);
-        let error = (variance.max(own) / self.seeds as f64).sqrt();
-        let Self { mean, seeds, paired, .. } = self;
-        Self { seeds, paired, ..Self::with_error(mean, error, freedom.min(most)) }
+        let Some((own, freedom)) = self.variance() else { return self };
+        let (variance, total) = prior.moderate(own, freedom);
+        Self { freedom: total.min(most.max(freedom)), ..self }.with_variance(variance.max(own))
+    }
+
+    /// The same difference with this variance of one seed's value.
+    pub fn with_variance(self, variance: f64) -> Self {
+        let Self { mean, seeds, paired, freedom, .. } = self;
+        Self { seeds, paired, ..Self::with_error(mean, (variance / seeds as f64).sqrt(), freedom) }
     }
 
     /// The same where so many differences are tested, of which this one must stand beside all: for the seeds that it needs.
@@ -145,8 +146,8 @@ impl Estimate {
         Self::combine(&[(1.0, a), (-1.0, b)])
     }
 
-    /// The weighted sum of several scores, for example `1 a - 1 b`: seed by seed over the seeds that all share, if
-    /// there are two; else from independent means (Welch 1947); else without interval. `None` when a score has no seed.
+    /// The weighted sum of several scores, for example `1 a - 1 b`: seed by seed over the seeds that all share, if there are
+    /// three, or two where one of them has no more; else from independent means (Welch 1947); else without interval. `None` when a score has no seed.
     pub fn combine(terms: &[(f64, &Seeds)]) -> Option<Self> {
         let (_, first) = terms.first()?;
         let shared = |seed: &u64| terms.iter().all(|(_, seeds)| seeds.contains_key(seed));
@@ -155,7 +156,8 @@ impl Estimate {
             .filter(|seed| shared(seed))
             .map(|seed| terms.iter().map(|(weight, seeds)| weight * seeds[seed]).sum::<f64>())
             .collect();
-        if paired.len() >= 2 || (paired.len() == 1 && terms.iter().any(|(_, seeds)| seeds.len() < 2)) {
+        let enough = paired.len() >= FEWEST_SEEDS || terms.iter().any(|(_, seeds)| seeds.len() < FEWEST_SEEDS);
+        if (paired.len() >= 2 && enough) || (paired.len() == 1 && terms.iter().any(|(_, seeds)| seeds.len() < 2)) {
             Self::of(&paired)
         } else {
             Self::of_independent(terms)
@@ -212,6 +214,12 @@ impl Estimate {
         };
         (self.seeds + 1..=MOST_SEEDS).find(|seeds| power(*seeds) >= POWER)
     }
+}
+
+/// Seeds that a score needs to be chosen as the best of several: as many as decide, if one has them, else the most that one
+/// has.
+pub(super) fn fewest<'s>(scores: impl Iterator<Item = &'s Seeds>) -> usize {
+    scores.map(BTreeMap::len).max().unwrap_or(0).min(FEWEST_SEEDS)
 }
 
 /// Whether several seeds all give the same score.

@@ -9,14 +9,27 @@
 use super::estimate::{Estimate, Seeds, mean};
 use nearfar_eval::stats::expected_maximum;
 
-/// The expected lead of the highest mean of these scores over the others' common one, if no score is better than another. The
-/// standard error is that of the scores' differences, as what a seed does to all of them chooses none.
+/// Standard errors behind the best at which a score is taken to have had no chance: else one hopeless method whose seeds lie
+/// far apart would make every choice uncertain.
+const HOPELESS: f64 = 3.0;
+
+/// By how much luck may have raised the highest mean of these scores over the seeds.
 pub(super) fn luck(scores: &[&Seeds]) -> f64 {
-    let pairs = scores.iter().enumerate().flat_map(|(i, a)| scores[..i].iter().map(move |b| (*a, *b)));
-    let differences = pairs.filter_map(|(a, b)| Estimate::difference(a, b));
+    of_best(scores.len(), |i, j| Estimate::difference(scores[i], scores[j]).map(|own| (own.mean, own.error)))
+}
+
+/// The expected lead of the highest of so many means over the common one, if no score is better than another. `difference` is by
+/// how much one score exceeds another, and its standard error: what a seed or an item does to all of them chooses none.
+pub(super) fn of_best(count: usize, difference: impl Fn(usize, usize) -> Option<(f64, f64)>) -> f64 {
+    let exceeds = |i: usize, j: usize| difference(i, j).is_some_and(|(lead, _)| lead > 0.0);
+    let Some(best) = (0..count).reduce(|best, next| if exceeds(next, best) { next } else { best }) else { return 0.0 };
+    let had_a_chance =
+        |i: &usize| *i == best || difference(best, *i).is_some_and(|(behind, error)| behind <= HOPELESS * error);
+    let rivals: Vec<usize> = (0..count).filter(had_a_chance).collect();
+    let pairs = rivals.iter().enumerate().flat_map(|(place, i)| rivals[..place].iter().map(move |j| (*i, *j)));
     // Half of a difference's variance is one mean's.
-    let variances: Vec<f64> = differences.map(|difference| difference.error.powi(2) / 2.0).collect();
-    mean(&variances).map_or(0.0, |variance| expected_maximum(scores.len()) * variance.sqrt())
+    let variances: Vec<f64> = pairs.filter_map(|(i, j)| Some(difference(i, j)?.1.powi(2) / 2.0)).collect();
+    mean(&variances).map_or(0.0, |variance| expected_maximum(rivals.len()) * variance.sqrt())
 }
 
 #[cfg(test)]
@@ -30,12 +43,19 @@ mod tests {
     #[test]
     fn two_and_three_by_hand() {
         // Differences -0.01, 0.01 and 0: variance 1e-4, of a mean over three seeds 1e-4 / 3, half of that for one score.
-        let (a, b) = (seeds(&[0.5, 0.6, 0.7]), seeds(&[0.31, 0.39, 0.5]));
-        let error = (1e-4f64 / 6.0).sqrt();
-        assert!((luck(&[&a, &b]) - 0.564_189_58 * error).abs() < 1e-9);
-        // A score that keeps a distance to the first has no variance beside it.
-        let c = seeds(&[0.2, 0.3, 0.4]);
-        assert!((luck(&[&a, &b, &c]) - 0.846_284_38 * error * (2.0f64 / 3.0).sqrt()).abs() < 1e-9);
+        let (a, b) = (seeds(&[0.5, 0.6, 0.7]), seeds(&[0.51, 0.59, 0.7]));
+        assert!((luck(&[&a, &b]) - 0.564_189_58 * (1e-4f64 / 6.0).sqrt()).abs() < 1e-9);
+        // The third differs from the first by as much, and from the second by twice that: 1, 1 and 4 of these variances.
+        let c = seeds(&[0.49, 0.61, 0.7]);
+        assert!((luck(&[&a, &b, &c]) - 0.846_284_38 * (2e-4f64 / 6.0).sqrt()).abs() < 1e-9);
+    }
+
+    /// A method that collapsed on some seeds was no rival.
+    #[test]
+    fn hopeless_scores_take_no_part() {
+        let (a, b) = (seeds(&[0.80, 0.81, 0.79]), seeds(&[0.81, 0.80, 0.79]));
+        let collapsed = seeds(&[0.1, 0.4, 0.3]);
+        assert_eq!(luck(&[&a, &b, &collapsed]), luck(&[&a, &b]));
     }
 
     #[test]

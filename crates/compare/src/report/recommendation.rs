@@ -126,7 +126,10 @@ fn would_change(goals: [&[&Comparison]; 2], labels: Option<String>, again: &Agai
     let mut reasons = Vec::new();
     let comparisons = || goals.into_iter().flatten();
     if comparisons().any(|comparison| comparison.outcome == Outcome::FewSeeds) {
-        reasons.push(format!("More seeds: with fewer than three none is called ahead; `{}`.", again.seeds(3)));
+        reasons.push(format!(
+            "More seeds: with fewer than three none is called ahead; `{}`.",
+            again.seeds(again.deciding())
+        ));
     }
     reasons.extend(rivals(goals, again));
     if comparisons().any(|comparison| comparison.outcome == Outcome::SameInEverySeed) {

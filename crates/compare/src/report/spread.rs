@@ -5,8 +5,11 @@
 //! ([`VariancePrior`], Smyth 2004): to the common variance of the analysis of variance where they differ no more than few
 //! seeds let them, hardly where every pair has a spread of its own. A difference never gets a smaller error than its own.
 
-use super::estimate::{Estimate, Seeds, fixed};
+use super::estimate::{Estimate, Seeds, fixed, mean};
 use nearfar_eval::stats::VariancePrior;
+
+/// Share of the median variance below which one counts as this much.
+const LEAST: f64 = 0.01;
 
 /// The spread of differences.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +25,8 @@ pub(super) struct Spread {
 struct Common {
     /// None where there is one difference or none.
     prior: Option<VariancePrior>,
+    /// Mean sample variance.
+    mean: f64,
     /// Degrees of freedom that all scores have together: pairs that share a score do not each bring their own.
     freedom: f64,
 }
@@ -31,14 +36,22 @@ impl Spread {
     pub fn of(scores: &[&Seeds]) -> Self {
         let varying: Vec<&Seeds> = scores.iter().copied().filter(|seeds| seeds.len() > 1 && !fixed(seeds)).collect();
         let pairs = varying.iter().enumerate().flat_map(|(i, a)| varying[..i].iter().map(move |b| (*a, *b)));
-        let differences = pairs.filter_map(|(a, b)| Estimate::difference(a, b));
-        let own = || varying.iter().filter_map(|seeds| Estimate::of(&seeds.values().copied().collect::<Vec<_>>()));
-        let freedom = || varying.iter().map(|seeds| seeds.len() as f64 - 1.0);
-        let all: f64 = freedom().sum();
+        // Scores that share no seeds have no difference of one seed.
+        let both: Vec<Estimate> =
+            pairs.filter_map(|(a, b)| Estimate::difference(a, b)).filter(|difference| difference.paired).collect();
+        let own = |seeds: &&Seeds| Estimate::of(&seeds.values().copied().collect::<Vec<_>>());
+        let one: Vec<Estimate> = varying.iter().filter_map(own).collect();
+        let freedoms = || varying.iter().map(|seeds| seeds.len() as f64 - 1.0);
+        let (all, count) = (freedoms().sum::<f64>(), varying.len() as f64);
+        // What a seed does to all scores alike is one draw for all of them. Of a score's variance that is what the
+        // differences leave, and by its share the degrees of freedom are fewer (Satterthwaite 1946).
+        let (total, left) = (mean_variance(&one), mean_variance(&both) / 2.0 * (count - 1.0) / count);
+        let (of_seed, own) = ((total - left).max(0.0), left.min(total));
+        let shared = of_seed * of_seed + own * own / (count - 1.0);
         Self {
             // As in the analysis of variance, one score's worth goes to the seeds.
-            both: Common::of(differences, all - freedom().fold(0.0, f64::max)),
-            one: Common::of(own(), all),
+            both: Common::of(&both, all - freedoms().fold(0.0, f64::max)),
+            one: Common::of(&one, if shared > 0.0 { total * total / shared * all / count } else { 0.0 }),
         }
     }
 
@@ -51,17 +64,44 @@ impl Spread {
             [false, false] => self.both,
             _ => self.one,
         };
-        Some(common.prior.map_or(own, |prior| own.moderated(&prior, common.freedom)))
+        Some(common.moderate(own))
     }
 }
 
 impl Common {
-    fn of(differences: impl Iterator<Item = Estimate>, freedom: f64) -> Self {
-        let known: Vec<(f64, f64)> = differences.filter_map(|own| own.variance()).collect();
-        let (variances, freedoms): (Vec<f64>, Vec<f64>) = known.into_iter().unzip();
+    fn of(differences: &[Estimate], freedom: f64) -> Self {
+        let known: Vec<(f64, f64)> = differences.iter().filter_map(Estimate::variance).collect();
+        let (mut variances, freedoms): (Vec<f64>, Vec<f64>) = known.into_iter().unzip();
+        // A pair that hardly varies, such as a method and a near copy of it, would make all others look unlike each other.
+        let least = LEAST * median(&variances);
+        variances.iter_mut().for_each(|variance| *variance = variance.max(least));
         // Sample variances are finite, and their degrees of freedom positive: there is nothing to refuse.
-        Self { prior: VariancePrior::fit(&variances, &freedoms).ok().flatten(), freedom }
+        let prior = VariancePrior::fit(&variances, &freedoms).ok().flatten();
+        Self { prior, mean: mean_variance(differences), freedom }
     }
+
+    /// A difference of this kind with the common spread.
+    fn moderate(&self, difference: Estimate) -> Estimate {
+        match (&self.prior, difference.variance()) {
+            (Some(prior), Some(_)) => difference.moderated(prior, self.freedom),
+            // The same in every seed by chance: it has no spread of its own, and no more degrees of freedom.
+            (Some(_), None) if difference.seeds > 1 => difference.with_variance(self.mean),
+            _ => difference,
+        }
+    }
+}
+
+/// Mean sample variance of differences, those that are the same in every seed among them.
+fn mean_variance(differences: &[Estimate]) -> f64 {
+    let several = differences.iter().filter(|own| own.seeds > 1);
+    mean(&several.map(|own| own.variance().map_or(0.0, |(variance, _)| variance)).collect::<Vec<_>>()).unwrap_or(0.0)
+}
+
+/// The middle value; 0 of none.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
 }
 
 #[cfg(test)]
@@ -90,7 +130,7 @@ mod tests {
         let spread = all(&rows);
         let prior = spread.both.prior.unwrap();
         assert!(prior.freedom.is_infinite() && (prior.variance - 6.958_333e-4).abs() < 1e-9, "{prior:?}");
-        assert_eq!((spread.both.freedom, spread.one.freedom), (6.0, 8.0));
+        assert_eq!(spread.both.freedom, 6.0);
         // What no seed changes takes no part in it.
         rows.push(seeds(&[0.7; 3]));
         assert_eq!(format!("{:?}", all(&rows)), format!("{spread:?}"));
@@ -116,10 +156,12 @@ mod tests {
     fn a_score_that_no_seed_changes_is_compared_by_the_spread_of_others() {
         let rows = [&[0.5, 0.5, 0.5], &[0.4, 0.41, 0.39], &[0.3, 0.315, 0.285], &[0.2; 3]].map(|values| seeds(values));
         let spread = all(&rows);
-        // Sample variances of 1e-4 and 2.25e-4 differ no more than two degrees of freedom let them: 1.625e-4 with four.
+        // Sample variances of 1e-4 and 2.25e-4 differ no more than two degrees of freedom let them: 1.625e-4. Of that the
+        // variance 2.5e-5 of their difference leaves 6.25e-6 to them and gives the rest to the seeds: 2.1597
+        // degrees of freedom by Satterthwaite, of which t leaves 0.025 at 4.011621.
         let found = spread.difference(&rows[0], &rows[1]).unwrap();
         let (low, high) = found.interval.unwrap();
-        assert!((high - low - 2.0 * 2.776_445 * (1.625e-4f64 / 3.0).sqrt()).abs() < 1e-6, "{found:?}");
+        assert!((high - low - 2.0 * 4.011_621 * (1.625e-4f64 / 3.0).sqrt()).abs() < 1e-6, "{found:?}");
         assert!(spread.difference(&rows[0], &rows[3]).unwrap().constant());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     definitions::{self, Better},
-    estimate::{Estimate, LEVEL, ROUNDING, Seeds, fixed},
+    estimate::{Estimate, LEVEL, ROUNDING, Seeds, fewest, fixed},
     groups::Group,
     items,
     spread::Spread,
@@ -38,9 +38,9 @@ pub(super) fn standing(groups: &[&Group<'_>], metric: &str) -> Option<Standing> 
     let values: Vec<Seeds> = groups.iter().map(|group| group.values(metric)).collect();
     let mean =
         |i: usize| Some(sign * values[i].values().sum::<f64>() / values[i].len() as f64).filter(|m| m.is_finite());
-    // One seed is luck beside several.
-    let several = values.iter().any(|seeds| seeds.len() > 1);
-    let counts = |i: &usize| !several || values[*i].len() > 1;
+    // One seed or two are luck beside three.
+    let needed = fewest(values.iter());
+    let counts = |i: &usize| values[*i].len() >= needed;
     let means = (0..groups.len()).filter(counts).filter_map(|i| Some((i, mean(i)?)));
     // Of equals the first: baselines stand before what is trained.
     let best = means.reduce(|best, next| if next.1 > best.1 + ROUNDING { next } else { best }).map(|(i, _)| i)?;
@@ -82,7 +82,8 @@ pub(super) fn against(
     let versus = |lead: Option<Estimate>| {
         let lead = lead?;
         let p_holm = lead.p_value.and_then(|_| adjusted.next());
-        let tie = p_holm.map_or(lead.mean.abs() <= ROUNDING, |p| p > LEVEL);
+        // Over the seeds that both have, the best may not even lead.
+        let tie = lead.mean <= ROUNDING || p_holm.is_some_and(|p| p > LEVEL);
         // Holm's correction asks of it what it would ask of the first of those that are no clearer.
         let no_clearer = lead.p_value.map_or(1, |own| tested.iter().filter(|p| **p >= own).count());
         Some(Versus { lead: lead.tested_among(no_clearer), p_holm, tie })

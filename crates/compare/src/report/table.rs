@@ -194,7 +194,7 @@ fn column(groups: &[&Group<'_>], metric: &str) -> Vec<Option<Cell>> {
     let standing = standing(groups, metric).filter(|standing| values[standing.best].len() >= FEWEST_SEEDS);
     let mark = |i: usize| match &standing {
         Some(standing) if standing.best == i => Mark::Best,
-        Some(standing) if standing.others[i].is_some_and(|other| other.tie) => Mark::Tie,
+        Some(standing) if standing.others[i].is_some_and(|other| other.tie && !other.lead.few()) => Mark::Tie,
         _ => Mark::None,
     };
     let cell = |(i, estimate): (usize, &Option<Estimate>)| {

@@ -6,41 +6,40 @@ use super::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One value for each axis that a run swept, the same for all its methods, so that no two are compared at different ones.
+/// The usual settings of a run's methods: one value for each axis, the same for all of them, so that no two are compared at
+/// different ones.
 pub(super) struct Usual<'a> {
-    values: BTreeMap<&'a str, f64>,
-    /// Methods with rows that lie on no axis.
-    plain: BTreeSet<&'a str>,
+    of_method: BTreeMap<&'a str, &'a BTreeMap<String, f64>>,
 }
 
 impl<'a> Usual<'a> {
     /// From the finished rows of a run. Of the values that most methods have it takes, axis by axis, the most labels, the
     /// least noise, and else the middle one, as one sweeps around the usual value.
     pub fn of(rows: &[&'a Row]) -> Self {
-        let mut rows: Vec<&Row> = rows.to_vec();
-        let plain = rows.iter().filter(|row| row.axes.is_empty()).map(|row| row.method.as_str()).collect();
+        let mut rows: Vec<&'a Row> = rows.to_vec();
         let mut axes: Vec<&str> = rows.iter().flat_map(|row| row.axes.keys().map(String::as_str)).collect();
         // Labels first: they say most of what a row is worth.
         axes.sort_by_key(|axis| (*axis != LABELS, *axis != NOISE, *axis));
         axes.dedup();
-        let mut values = BTreeMap::new();
         for axis in axes {
-            // With one axis settled, another need not have all of its values.
-            if let Some(value) = value(&rows, axis) {
-                values.insert(axis, value);
-                rows.retain(|row| row.axes.get(axis).is_none_or(|own| *own == value));
+            let usual = value(&rows, axis);
+            rows.retain(|row| row.axes.get(axis).is_none_or(|own| Some(*own) == usual));
+        }
+        let mut of_method: BTreeMap<&str, &BTreeMap<String, f64>> = BTreeMap::new();
+        for row in rows {
+            // Rows of a run without a sweep lie on fewer axes: they are what the sweep varies.
+            let own = of_method.entry(&row.method).or_insert(&row.axes);
+            if row.axes.len() < own.len() {
+                *own = &row.axes;
             }
         }
-        Self { values, plain }
+        Self { of_method }
     }
 
     /// Whether rows of this method and these settings stand for it. A method that was not measured at the usual value has
     /// none.
     pub fn holds(&self, method: &str, axes: &BTreeMap<String, f64>) -> bool {
-        if self.plain.contains(method) {
-            return axes.is_empty();
-        }
-        axes.iter().all(|(axis, own)| self.values.get(axis.as_str()) == Some(own))
+        self.of_method.get(method).is_some_and(|own| *own == axes)
     }
 }
 
@@ -96,8 +95,14 @@ mod tests {
         assert!(usual(&[]).is_empty());
     }
 
+    /// A run and a sweep of it that are joined: each method stands once.
     #[test]
-    fn plain_rows_stand_for_their_method() {
+    fn rows_without_the_axis_stand_for_their_method() {
+        let mut joined = at("labels", 1.0, rows("a", &[256.0], "batch"));
+        joined.extend(at("noise", 0.0, joined.clone()));
+        joined.extend(at("noise", 0.4, joined[..1].to_vec()));
+        joined.extend(at("noise", 0.0, at("labels", 1.0, rows("b", &[256.0], "batch"))));
+        assert_eq!(usual(&joined), [("a", vec![256.0, 1.0]), ("b", vec![256.0, 1.0, 0.0])]);
         let mut plain = rows("a", &[1.0, 0.1], "labels");
         plain.extend(seeds("a", Paradigm::Metric, "transfer.seen.knn", &[0.5]));
         assert_eq!(usual(&plain), [("a", vec![])]);

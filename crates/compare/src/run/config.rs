@@ -24,7 +24,7 @@ use nearfar_core::{
     data::catalog,
 };
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::{path::Path, str::FromStr};
 
 /// How much a preset trains.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +59,20 @@ pub enum UnseenClasses {
     Count(usize),
     /// These.
     Names(Vec<String>),
+}
+
+impl FromStr for UnseenClasses {
+    type Err = anyhow::Error;
+
+    /// A number, or names with commas between them; quotes, as in a line of a CSV file, around names that hold commas.
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        if let Ok(count) = text.parse() {
+            return Ok(Self::Count(count));
+        }
+        let mut lines = csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_reader(text.as_bytes());
+        let names = lines.records().next().transpose().context("--unseen-classes")?.unwrap_or_default();
+        Ok(Self::Names(names.iter().map(str::to_owned).collect()))
+    }
 }
 
 /// Everything that determines a run; written to `config.toml` with every default.
@@ -271,10 +285,7 @@ impl Config {
         }
         self.encoder.width = args.width.unwrap_or(self.encoder.width);
         if let Some(unseen) = &args.unseen_classes {
-            self.unseen_classes = Some(match unseen.parse() {
-                Ok(count) => UnseenClasses::Count(count),
-                Err(_) => UnseenClasses::Names(unseen.split(',').map(|n| n.trim().to_owned()).collect()),
-            });
+            self.unseen_classes = Some(unseen.parse()?);
         }
         Ok(self)
     }
@@ -337,6 +348,15 @@ mod tests {
         };
         assert_eq!((of("wine").as_str(), of("nowhere").as_str()), ("wine", "nowhere"));
         assert!(Path::new(&of("src")).is_absolute());
+    }
+
+    #[test]
+    fn unseen_classes_by_number_or_by_name() {
+        let of = |text: &str| text.parse::<UnseenClasses>().unwrap();
+        let names = |names: &[&str]| UnseenClasses::Names(names.iter().map(|name| (*name).to_owned()).collect());
+        assert_eq!(of("3"), UnseenClasses::Count(3));
+        assert_eq!(of("cat, Ankle boot"), names(&["cat", "Ankle boot"]));
+        assert_eq!(of(r#""cup, mug",'s "#), names(&["cup, mug", "'s"]));
     }
 
     #[test]

@@ -104,6 +104,9 @@ pub fn open(name_or_path: &str, root: &Path, options: &Options) -> Result<Source
 }
 
 fn read(name_or_path: &str, root: &Path, options: &Options) -> Result<Source, DataError> {
+    for (option, column) in [("--label-column", &options.label_column), ("--group-column", &options.group_column)] {
+        refuse_column(name_or_path, option, column.as_deref())?;
+    }
     if let Some(entry) = find(name_or_path) {
         for (file, sum) in entry.files {
             bytes::verify(&root.join(file), sum)?;
@@ -126,6 +129,17 @@ fn read(name_or_path: &str, root: &Path, options: &Options) -> Result<Source, Da
             known: names().collect::<Vec<_>>().join(", "),
         })
     }
+}
+
+/// Only a CSV file has columns to choose from. What is not there at all is left to others to say.
+pub(super) fn refuse_column(name_or_path: &str, option: &'static str, column: Option<&str>) -> Result<(), DataError> {
+    let Some(column) = column else { return Ok(()) };
+    let (path, ships) = (Path::new(name_or_path), find(name_or_path).is_some());
+    let table = !ships && path.is_file() && !folder::is_named_as_image(path) && Archive::open(path)?.is_none();
+    if table || !(ships || path.exists()) {
+        return Ok(());
+    }
+    Err(DataError::NoColumns { name: name_or_path.to_owned(), column: column.to_owned(), option })
 }
 
 fn open_folder(path: &Path, options: &Options) -> Result<Source, DataError> {
@@ -233,6 +247,17 @@ mod tests {
         assert_eq!(iris.features().row(0), [5.1, 3.5, 1.4, 0.2]);
         let wine = shipped_source("wine").train;
         assert_eq!((wine.shape().channels, wine.class_counts().unwrap()), (13, vec![59, 71, 48]));
+    }
+
+    #[test]
+    fn columns_of_what_is_no_table_are_refused() {
+        let of = |options: &Options| open("iris", &root(), options).map(|_| ()).unwrap_err().to_string();
+        let label = Options { label_column: Some("kind".into()), ..Options::default() };
+        assert_eq!(of(&label), "`iris` is no CSV file and has no column `kind`: leave --label-column out");
+        let group = Options { group_column: Some("camera".into()), ..Options::default() };
+        assert!(of(&group).ends_with("leave --group-column out"));
+        let folder = root().join("fashion-mnist");
+        assert!(matches!(open(&folder.to_string_lossy(), &root(), &label), Err(DataError::NoColumns { .. })));
     }
 
     #[test]

@@ -285,6 +285,16 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
     },
+    /// A column was asked for of data that are no table of one's own.
+    #[error("`{name}` is no CSV file and has no column `{column}`: leave {option} out")]
+    NoColumns {
+        /// Path or name of the data.
+        name: String,
+        /// The column.
+        column: String,
+        /// The option that named it.
+        option: &'static str,
+    },
     /// Labels are needed and there are none.
     #[error("the data set `{name}` has no labels, but {needed_by} needs them: give class folders or a label column")]
     NoLabels {

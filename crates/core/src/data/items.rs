@@ -97,6 +97,7 @@ impl Items {
         let mut gathered = Gathered::new(name_or_path, kind);
         let path = Path::new(name_or_path);
         let ships = catalog::describe(name_or_path).is_some();
+        catalog::refuse_column(name_or_path, "--label-column", label_column)?;
         if !ships && path.is_file() && folder::is_named_as_image(path) {
             gathered.files(&Tree::Disk(path.to_owned()), &[(path.to_owned(), None)])?;
         } else if !ships && path.is_dir() && !idx::is_here(path)? && !cifar::is_here(path) {
@@ -227,6 +228,8 @@ mod tests {
     fn a_single_image_and_folders_of_any_kind() {
         let dir = tempfile::tempdir().unwrap();
         let one = save(dir.path().join("loose/b.png"), 6, 20);
+        let labelled = Items::open(one.to_str().unwrap(), &root(), GREY, Some("kind"));
+        assert!(matches!(labelled, Err(DataError::NoColumns { option: "--label-column", .. })));
         let items = open(&one, GREY).unwrap();
         assert_eq!((items.names, items.labels, items.resized), (vec![one.display().to_string()], vec![None], 0));
         save(dir.path().join("loose/a.png"), 12, 10);

@@ -19,7 +19,7 @@ use crate::error::EvalError;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VariancePrior {
-    /// The typical variance, positive.
+    /// The variance that they are drawn towards, positive; the less they agree on one, the less it says of any of them.
     pub variance: f64,
     /// How much the variances agree: infinite where they differ no more than samples of one variance do, near zero where
     /// one says nothing of another.

@@ -215,7 +215,11 @@ mod tests {
     fn a_line_for_each_method_that_was_swept() {
         let mut rows = Vec::new();
         for (share, metric, contrastive) in [(0.01, 0.2, 0.4), (0.1, 0.5, 0.5), (1.0, 0.8, 0.6)] {
-            rows.extend(at("labels", share, seeds("triplet", Paradigm::Metric, SCORE, &[metric, metric + 0.02])));
+            rows.extend(at(
+                "labels",
+                share,
+                seeds("triplet", Paradigm::Metric, SCORE, &[metric, metric + 0.02, metric + 0.01]),
+            ));
             rows.extend(at("labels", share, seeds("simclr", Paradigm::Contrastive, SCORE, &[contrastive])));
         }
         rows.extend(at("labels", 1.0, seeds("pixels", Paradigm::Baseline, SCORE, &[0.1])));
@@ -237,12 +241,12 @@ mod tests {
     fn the_crossover_is_marked() {
         let mut rows = Vec::new();
         for (share, metric, contrastive) in [(0.01, 0.2, 0.4), (1.0, 0.8, 0.6)] {
-            rows.extend(at("labels", share, seeds("triplet", Paradigm::Metric, SCORE, &[metric, metric + 0.02])));
             rows.extend(at(
                 "labels",
                 share,
-                seeds("simclr", Paradigm::Contrastive, SCORE, &[contrastive, contrastive]),
+                seeds("triplet", Paradigm::Metric, SCORE, &[metric, metric + 0.02, metric + 0.01]),
             ));
+            rows.extend(at("labels", share, seeds("simclr", Paradigm::Contrastive, SCORE, &[contrastive; 3])));
         }
         let mut report = Report { rows, ..Report::default() };
         report.summarize();
@@ -258,8 +262,8 @@ mod tests {
     #[test]
     fn no_line_where_neither_leads() {
         let mut rows = Vec::new();
-        for (share, contrastive) in [(0.01, [0.5, 0.4]), (1.0, [0.4, 0.5])] {
-            rows.extend(at("labels", share, seeds("triplet", Paradigm::Metric, SCORE, &[0.45, 0.45])));
+        for (share, contrastive) in [(0.01, [0.5, 0.4, 0.46]), (1.0, [0.4, 0.5, 0.46])] {
+            rows.extend(at("labels", share, seeds("triplet", Paradigm::Metric, SCORE, &[0.45; 3])));
             rows.extend(at("labels", share, seeds("simclr", Paradigm::Contrastive, SCORE, &contrastive)));
         }
         let mut report = Report { rows, ..Report::default() };

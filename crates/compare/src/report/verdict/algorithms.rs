@@ -124,8 +124,11 @@ fn ranking(score: &str, mut entries: Vec<Entry<'_>>) -> String {
         own.map(|((name, _, _), _)| *name).collect()
     };
     let (ties, constant) = (of(|versus| versus.tie), of(|versus| versus.lead.constant()));
+    let few = of(|versus| versus.lead.few());
     let ties = match (best.len(), ties.as_slice(), constant.as_slice()) {
         (1, [], _) => "one seed cannot rank them".to_owned(),
+        (2, ..) => "two seeds cannot rank them".to_owned(),
+        (_, [], []) if !few.is_empty() => format!("{} did not run often enough to be ranked", few.join(", ")),
         (_, [], []) => format!("{first} is ahead of each"),
         (_, [], same) => format!("the lead of {first} over {} does not vary with the seed", same.join(", ")),
         (_, ties, _) => format!("{first} is tied with {}", ties.join(", ")),
@@ -144,6 +147,13 @@ mod tests {
         let rows: Vec<Row> =
             methods.iter().flat_map(|(method, paradigm, values)| seeds(method, *paradigm, SCORE, values)).collect();
         algorithms(&rows.iter().collect::<Vec<_>>(), &Again::default())
+    }
+
+    fn entries_of(methods: &[(&'static str, Paradigm, &[f64])]) -> Vec<Entry<'static>> {
+        let of = |(name, family, values): &(&'static str, Paradigm, &[f64])| {
+            (*name, *family, (1..).zip(values.iter().copied()).collect())
+        };
+        methods.iter().map(of).collect()
     }
 
     // Between the families seeds differ by 0.002.
@@ -219,16 +229,16 @@ mod tests {
         assert!((verdict.effect.unwrap() + 0.4025).abs() < 1e-9);
     }
 
-    /// Two seeds that differ by the same single test item are not certain.
+    /// Seeds that differ by the same single test item are not certain.
     #[test]
     fn what_is_the_same_in_every_seed_decides_nothing() {
         let found = verdict(&[
-            ("triplet", Paradigm::Metric, &[0.9, 0.9]),
-            ("siamese", Paradigm::Metric, &[0.1, 0.1]),
-            ("simclr", Paradigm::Contrastive, &[0.5, 0.5]),
+            ("triplet", Paradigm::Metric, &[0.9; 3]),
+            ("siamese", Paradigm::Metric, &[0.1; 3]),
+            ("simclr", Paradigm::Contrastive, &[0.5; 3]),
         ]);
         assert_eq!((found.verdict, found.p_value, found.ci95_low), (Ruling::Undecided, None, None));
-        assert!(found.evidence.contains("by -0.400 in each of 2 seeds"), "{}", found.evidence);
+        assert!(found.evidence.contains("by -0.400 in each of 3 seeds"), "{}", found.evidence);
         assert!(
             found.evidence.contains("the lead of triplet over simclr, siamese does not vary"),
             "{}",
@@ -239,11 +249,23 @@ mod tests {
     #[test]
     fn ties_are_named() {
         let verdict = verdict(&[
-            ("triplet", Paradigm::Metric, &[0.50, 0.60]),
-            ("siamese", Paradigm::Metric, &[0.61, 0.50]),
-            ("simclr", Paradigm::Contrastive, &[0.10, 0.11]),
+            ("triplet", Paradigm::Metric, &[0.50, 0.60, 0.55]),
+            ("siamese", Paradigm::Metric, &[0.61, 0.50, 0.555]),
+            ("simclr", Paradigm::Contrastive, &[0.10, 0.11, 0.10]),
         ]);
         assert!(verdict.evidence.contains("siamese is tied with triplet"), "{}", verdict.evidence);
+    }
+
+    #[test]
+    fn two_seeds_rank_no_one() {
+        let two = APART.map(|(name, family, values)| (name, family, &values[..2]));
+        let found = verdict(&two).evidence;
+        assert!(found.contains("supcon 0.205; two seeds cannot rank them. Two seeds decide nothing:"), "{found}");
+        // Of a method that was stopped, more is said than of the others.
+        let mut stopped = APART;
+        stopped[1].2 = &APART[1].2[..1];
+        let found = ranking(SCORE, entries_of(&stopped));
+        assert!(found.ends_with("; siamese did not run often enough to be ranked."), "{found}");
     }
 
     #[test]

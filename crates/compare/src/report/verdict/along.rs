@@ -4,10 +4,17 @@ use super::{
     COMMON, Crossover, Ruling,
     crossover::Finding,
     family::{Best, Family},
-    leads::Leads,
+    leads::{Leads, spread},
     sentences, unripe,
 };
-use crate::report::{Paradigm, Row, again::Again, axis::LABELS, estimate::Estimate, format::number};
+use crate::report::{
+    Paradigm, Row,
+    again::Again,
+    axis::LABELS,
+    estimate::{Estimate, mean},
+    format::number,
+    luck::of_best,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Values by axis, as bits: positive numbers keep their order so.
@@ -28,6 +35,8 @@ pub(super) struct Point<'a> {
     value: f64,
     metric: Best<'a>,
     contrastive: Best<'a>,
+    /// By how much luck, in the seeds and in the test items, may have raised the metric family's best and the contrastive one's.
+    luck: [f64; 2],
     /// By how much the contrastive family is ahead on equal parts of the test items, for the seeds whose rows have them.
     parts: BTreeMap<u64, Vec<f64>>,
     /// Of the two families' best methods those whose loss was still falling here when the budget ended.
@@ -89,21 +98,40 @@ pub(super) fn sweeps<'a>(rows: &[&'a Row], axis: &'static str) -> Vec<Sweep<'a>>
 
 fn point<'a>(rows: &[&'a Row], axis: &str, value: f64, score: &str) -> Option<Point<'a>> {
     let rows: Vec<&Row> = rows.iter().copied().filter(|row| lies_at(row, axis, value, score)).collect();
-    let best = |paradigm| Family::new(&rows, paradigm, &[score]).best();
-    let (metric, contrastive) = (best(Paradigm::Metric)?, best(Paradigm::Contrastive)?);
+    let families = [Paradigm::Metric, Paradigm::Contrastive].map(|family| Family::new(&rows, family, &[score]));
+    let (metric, contrastive) = (families[0].best()?, families[1].best()?);
+    let luck = families.each_ref().map(|family| luck_of(&rows, family, score));
     let parts = contrastive.seeds.keys().filter_map(|&seed| {
-        let [ours, theirs] = [&contrastive, &metric].map(|best| parts(&rows, best, seed, score));
+        let [ours, theirs] = [&contrastive, &metric].map(|best| parts(&rows, best.methods.first()?, seed, score));
         let pairs = ours?.iter().zip(theirs?);
         Some((seed, pairs.map(|(ours, theirs)| ours - theirs).collect::<Vec<f64>>()))
     });
     let parts = parts.collect();
     let unripe = [&metric, &contrastive].into_iter().flat_map(|best| best.unripe(&rows)).collect();
-    Some(Point { value, metric, contrastive, parts, unripe })
+    Some(Point { value, metric, contrastive, luck, parts, unripe })
 }
 
-/// A family's score on equal parts of the test items in a seed, if the row of its best method has it.
-fn parts<'a>(rows: &[&'a Row], best: &Best<'_>, seed: u64, score: &str) -> Option<&'a [f64]> {
-    let method = *best.methods.first()?;
+/// By how much luck may have raised the best of a family's methods: over the seeds that two of them share, and over the test
+/// items where the rows have their scores on parts of these.
+fn luck_of(rows: &[&Row], family: &Family<'_>, score: &str) -> f64 {
+    let methods = family.candidates();
+    of_best(methods.len(), |i, j| {
+        let [(a, of_a), (b, of_b)] = [methods[i], methods[j]];
+        let shared: Vec<u64> = of_a.keys().copied().filter(|seed| of_b.contains_key(seed)).collect();
+        let leads: Vec<f64> = shared.iter().map(|seed| of_a[seed] - of_b[seed]).collect();
+        let on_parts = |seed: &u64| {
+            let pairs = parts(rows, a, *seed, score)?.iter().zip(parts(rows, b, *seed, score)?);
+            Some(pairs.map(|(a, b)| a - b).collect::<Vec<f64>>())
+        };
+        let on_parts: Option<Vec<Vec<f64>>> = shared.iter().map(on_parts).collect();
+        let on_parts = on_parts.filter(|all| all.iter().all(|own| own.len() == all[0].len())).unwrap_or_default();
+        let error = if leads.len() < 2 { 0.0 } else { spread(&leads, &on_parts).0.sqrt() };
+        Some((mean(&leads)?, error))
+    })
+}
+
+/// A method's score on equal parts of the test items in a seed, if its row has it.
+fn parts<'a>(rows: &[&'a Row], method: &str, seed: u64, score: &str) -> Option<&'a [f64]> {
     // Of a seed that occurs twice, the later row counts.
     let row = rows.iter().rev().copied().find(|row| row.seed == seed && row.method == method)?;
     Some(row.parts.get(score)?.means())
@@ -189,7 +217,7 @@ impl Sweep<'_> {
         let mut leads = Leads {
             seeds: seeds.iter().filter_map(lead).collect(),
             parts: self.parts(&seeds).unwrap_or_default(),
-            luck: self.points.iter().map(|point| [&point.metric, &point.contrastive].map(|best| best.luck)).collect(),
+            luck: self.points.iter().map(|point| point.luck).collect(),
         };
         if leads.seeds.is_empty() {
             leads.seeds.push(self.points.iter().map(Point::gap).collect());

@@ -13,7 +13,7 @@ use super::{
     leads::{Leads, SAME, Zero},
     sentences,
 };
-use crate::report::{Paradigm, format::percent};
+use crate::report::{Paradigm, estimate::FEWEST_SEEDS, format::percent};
 use serde::{Deserialize, Serialize};
 
 /// Where the lead changes on one score.
@@ -27,7 +27,7 @@ pub struct Crossover {
     /// Share of the labels where the mean lead is zero; absent where none can be named.
     pub share: Option<f64>,
     /// Lower end of its 95 % interval; the true one may lie below the range where this is the range's own end. Without a
-    /// share the lower end of the shares at which the lead may be chance. Absent with fewer than two seeds.
+    /// share the lower end of the shares at which the lead may be chance. Absent with fewer than three seeds.
     pub ci95_low: Option<f64>,
     /// Upper end, in the same way.
     pub ci95_high: Option<f64>,
@@ -101,7 +101,7 @@ impl Crossover {
             leader: family(ahead),
             range,
             seeds: leads.seeds.len(),
-            items: !leads.parts.is_empty() && leads.seeds.len() > 1,
+            items: !leads.parts.is_empty() && leads.seeds.len() >= FEWEST_SEEDS,
             still_improving: Vec::new(),
             sentence: String::new(),
             run: String::new(),
@@ -137,7 +137,7 @@ impl Crossover {
                 let high = if high >= self.range[1] { format!("{last} or never") } else { self.about(high) };
                 format!("95 % interval {low} to {high}, {}", self.basis())
             }
-            None => "one seed, no interval".to_owned(),
+            None => format!("{}, no interval", self.few()),
         };
         let leader = capital(self.leader.name());
         format!("{leader} learning overtakes at about {} of the labels ({weight}).", self.about(share))
@@ -150,8 +150,9 @@ impl Crossover {
         let Some((low, high)) = interval else {
             let [start, end] = [start, end].map(|zero| self.about(share(zero.place, self.range)));
             return format!(
-                "On one seed the lead changes {times} times between {start} and {end} of the labels; more seeds tell which of \
-                 the changes are chance."
+                "On {} the lead changes {times} times between {start} and {end} of the labels; more seeds tell which of \
+                 the changes are chance.",
+                self.few()
             );
         };
         let main = format!(
@@ -190,9 +191,10 @@ impl Crossover {
     /// One family ahead at every share, and where that may be chance.
     fn stays(&self, ties: &[(f64, f64)]) -> String {
         let [first, last] = self.range.map(percent);
-        if self.seeds == 1 {
+        if self.seeds < FEWEST_SEEDS {
             return format!(
-                "On one seed {} learning is ahead at every share between {first} and {last} of the labels, which may be chance.",
+                "On {} {} learning is ahead at every share between {first} and {last} of the labels, which may be chance.",
+                self.few(),
                 self.leader
             );
         }
@@ -213,6 +215,11 @@ impl Crossover {
         sentences(&[none, chance])
     }
 
+    /// Seeds that are too few for an interval.
+    fn few(&self) -> &'static str {
+        if self.seeds == 1 { "one seed" } else { "two seeds" }
+    }
+
     /// What the interval rests on.
     fn basis(&self) -> String {
         let items = if self.items { " and the test items" } else { "" };
@@ -229,15 +236,15 @@ impl Crossover {
     }
 }
 
-/// Zeros with the stretches around them; those of one stretch are one change. One seed has no stretches: there all zeros
-/// are one.
+/// Zeros with the stretches around them; those of one stretch are one change. Fewer than three seeds have no stretches:
+/// there all zeros are one.
 fn changes(zeros: Vec<Zero>, ties: &[(f64, f64)], seeds: usize) -> Vec<Change> {
     let mut found: Vec<Change> = Vec::new();
     for zero in zeros {
         let holds = |tie: &&(f64, f64)| tie.0 <= zero.place + SAME && tie.1 >= zero.place - SAME;
         let around = ties.iter().find(holds).copied();
         match found.last_mut() {
-            Some(last) if seeds == 1 || (around.is_some() && last.around == around) => last.zeros.push(zero),
+            Some(last) if seeds < FEWEST_SEEDS || (around.is_some() && last.around == around) => last.zeros.push(zero),
             _ => found.push(Change { zeros: vec![zero], around }),
         }
     }

@@ -3,7 +3,7 @@
 use crate::report::{
     Paradigm, Row,
     budget::still_improving,
-    estimate::{Seeds, mean},
+    estimate::{Seeds, fewest, mean},
     luck::luck,
 };
 use std::collections::BTreeMap;
@@ -41,18 +41,24 @@ impl<'a> Family<'a> {
         Self { methods }
     }
 
-    /// The best method, if there is a score. Where some have several seeds, those with one are left out: luck would choose
-    /// them.
+    /// The methods with enough seeds to be chosen: where some have three, or two, those with fewer are left out, as luck would
+    /// choose them.
+    pub fn candidates(&self) -> Vec<(&'a str, &Seeds)> {
+        let needed = fewest(self.methods.values());
+        let all = self.methods.iter().map(|(method, seeds)| (*method, seeds));
+        all.filter(|(_, seeds)| seeds.len() >= needed).collect()
+    }
+
+    /// The best method, if there is a score.
     pub fn best(&self) -> Option<Best<'a>> {
-        let several = self.methods.values().any(|seeds| seeds.len() > 1);
-        let candidates = || self.methods.iter().filter(move |(_, seeds)| !several || seeds.len() > 1);
-        let highest = candidates().map(|(_, seeds)| mean_of(seeds)).max_by(f64::total_cmp)?;
-        let best: Vec<_> = candidates().filter(|(_, seeds)| mean_of(seeds) == highest).collect();
+        let candidates = self.candidates();
+        let highest = candidates.iter().map(|(_, seeds)| mean_of(seeds)).max_by(f64::total_cmp)?;
+        let best: Vec<_> = candidates.iter().filter(|(_, seeds)| mean_of(seeds) == highest).collect();
         let (_, seeds) = best.first()?;
         Some(Best {
             seeds: (*seeds).clone(),
-            methods: best.iter().map(|(method, _)| **method).collect(),
-            luck: luck(&candidates().map(|(_, seeds)| seeds).collect::<Vec<_>>()),
+            methods: best.iter().map(|(method, _)| *method).collect(),
+            luck: luck(&candidates.iter().map(|(_, seeds)| *seeds).collect::<Vec<_>>()),
         })
     }
 }

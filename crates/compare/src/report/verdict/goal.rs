@@ -11,6 +11,7 @@ use crate::report::{
     definitions,
     estimate::{Estimate, fixed},
     items,
+    luck::of_best,
 };
 use std::collections::BTreeSet;
 
@@ -63,13 +64,20 @@ fn half(
     again: &Again,
     missing: impl Fn() -> String,
 ) -> Half {
-    let best = |paradigm| Family::new(rows, paradigm, scores).best();
+    let families = [ahead, behind].map(|paradigm| Family::new(rows, paradigm, scores));
     let mut verdict = Ruling::Undecided;
-    let (estimate, evidence) = match (best(ahead), best(behind)) {
-        (Some(a), Some(b)) => {
-            let estimate = Estimate::difference(&a.seeds, &b.seeds);
-            let estimate = estimate.map(|estimate| over_items(estimate, rows, scores, [&a, &b]));
-            let estimate = estimate.map(|estimate| estimate.with_luck(a.luck, b.luck));
+    let (estimate, evidence) = match families.each_ref().map(Family::best) {
+        [Some(a), Some(b)] => {
+            let estimate = Estimate::difference(&a.seeds, &b.seeds).map(|seeds| {
+                let items = over_items(seeds, rows, scores, [&a, &b]);
+                match items {
+                    Some((estimate, score)) => {
+                        let [up, down] = families.each_ref().map(|family| luck_over_items(rows, family, score));
+                        estimate.with_luck(up, down)
+                    }
+                    None => seeds.with_luck(a.luck, b.luck),
+                }
+            });
             let text = estimate.as_ref().map_or_else(String::new, |estimate| {
                 let measured = describe(&scores.join(" and "), (ahead, &a), (behind, &b), estimate);
                 let (ruling, budget) = within_budget(estimate, rows, [&a, &b], again);
@@ -95,18 +103,36 @@ fn half(
     Half { part, evidence }
 }
 
-/// The same difference over the test items, where it is one of two scores that no seed changes and the rows tell it.
-fn over_items(estimate: Estimate, rows: &[&Row], scores: &[String], best: [&Best<'_>; 2]) -> Estimate {
-    let [score] = scores else { return estimate };
+/// The same difference over the test items, and of which score, where it is one of two scores that no seed changes and the
+/// rows tell it.
+fn over_items<'s>(
+    estimate: Estimate,
+    rows: &[&Row],
+    scores: &'s [String],
+    best: [&Best<'_>; 2],
+) -> Option<(Estimate, &'s str)> {
+    let [score] = scores else { return None };
     if !best.iter().all(|best| fixed(&best.seeds)) {
-        return estimate;
+        return None;
     }
-    let row = |best: &Best<'_>| {
-        let method = best.methods.first()?;
-        rows.iter().copied().find(|row| row.method == *method && row.scores.contains_key(score))
-    };
-    let error = row(best[0]).zip(row(best[1])).and_then(|(a, b)| items::error(a, b, score));
-    error.map_or(estimate, |(error, freedom)| estimate.over_items(error, freedom))
+    let [a, b] = best.map(|best| row_of(rows, best.methods.first()?, score));
+    let (error, freedom) = items::error(a?, b?, score)?;
+    Some((estimate.over_items(error, freedom), score))
+}
+
+/// By how much luck in the test items may have raised the best of a family's methods that no seed changes.
+fn luck_over_items(rows: &[&Row], family: &Family<'_>, score: &str) -> f64 {
+    let methods = family.candidates().into_iter().filter(|(_, seeds)| fixed(seeds)).map(|(method, _)| method);
+    let own: Vec<&Row> = methods.filter_map(|method| row_of(rows, method, score)).collect();
+    of_best(own.len(), |i, j| {
+        let (error, _) = items::error(own[i], own[j], score)?;
+        Some((own[i].scores.get(score)? - own[j].scores.get(score)?, error))
+    })
+}
+
+/// The first row of a method that has a score.
+fn row_of<'a>(rows: &[&'a Row], method: &str, score: &str) -> Option<&'a Row> {
+    rows.iter().copied().find(|row| row.method == method && row.scores.contains_key(score))
 }
 
 /// The ruling on `a - b`, undecided where the side that is behind was still improving when the budget ended, and then

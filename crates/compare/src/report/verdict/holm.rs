@@ -38,8 +38,7 @@ pub(super) fn correct(verdicts: &mut [Verdict]) {
         }
         if decided && verdict.verdict == Ruling::Undecided {
             verdict.evidence += &format!(
-                " The interval excludes 0, but {} tests were made on these rows, and Holm's correction leaves it open: \
-                 more seeds decide.",
+                " The interval excludes 0, but {} tests were made on these rows, and Holm's correction leaves it open.",
                 tested.len()
             );
         }

@@ -14,7 +14,7 @@
 //! Each family is its best method at a place, and the best of several leads by luck too: what luck may give the side that is
 //! ahead is taken off the mean first, as in every verdict ([`crate::report::luck`]).
 
-use crate::report::estimate::{LEVEL, ROUNDING};
+use crate::report::estimate::{FEWEST_SEEDS, LEVEL, ROUNDING};
 use nearfar_eval::stats;
 
 /// Places this close are one.
@@ -62,10 +62,10 @@ impl Leads {
         places.windows(2).zip(means.windows(2)).filter_map(zero).collect()
     }
 
-    /// The stretches over which the test cannot tell the lead from zero, by rising place; none with one seed.
+    /// The stretches over which the test cannot tell the lead from zero, by rising place; none with fewer than three seeds.
     pub fn ties(&self, places: &[f64]) -> Vec<(f64, f64)> {
         let mut found: Vec<(f64, f64)> = Vec::new();
-        if self.seeds.len() < 2 {
+        if self.seeds.len() < FEWEST_SEEDS {
             return found;
         }
         for (i, ends) in places.windows(2).enumerate() {
@@ -111,18 +111,23 @@ impl Leads {
         let (mean, variance, freedom) = self.at(i, part);
         let [luck, next] = [i, i + 1].map(|place| self.luck[place][usize::from(mean > 0.0)]);
         let left = mean.abs() - (luck + part * (next - luck));
-        // What is rounding is no lead, however small its spread.
-        let nothing = left <= ROUNDING || self.says_nothing(i);
+        // What is rounding is no lead, however small its spread; and what never varies says nothing of chance.
+        let nothing = left <= ROUNDING || variance.sqrt() <= ROUNDING;
         nothing || stats::t_p_value(left / variance.sqrt(), freedom).is_ok_and(|p| p > LEVEL)
     }
 
-    /// Whether the lead at place `i` and that at the next are each the same in every seed: that says nothing of chance.
-    fn says_nothing(&self, i: usize) -> bool {
-        [0.0, 1.0].into_iter().all(|end| self.at(i, end).1.sqrt() <= ROUNDING)
+    /// The mean lead at `part` of the way from place `i` to the next, its variance and the degrees of freedom of that.
+    ///
+    /// A lead that is the same in every seed says nothing of its variance: there the other end of the way stands in.
+    fn at(&self, i: usize, part: f64) -> (f64, f64, f64) {
+        let (mean, own, freedom) = self.between(i, part);
+        let [from, to] = [0.0, 1.0].map(|end| self.between(i, end).1);
+        let silent = |variance: f64| variance.sqrt() <= ROUNDING;
+        (mean, if silent(from) || silent(to) { own.max(from).max(to) } else { own }, freedom)
     }
 
-    /// The mean lead at `part` of the way from place `i` to the next, its variance and the degrees of freedom of that.
-    fn at(&self, i: usize, part: f64) -> (f64, f64, f64) {
+    /// The same of these leads by themselves.
+    fn between(&self, i: usize, part: f64) -> (f64, f64, f64) {
         let between = |(a, b): (&f64, &f64)| a + part * (b - a);
         let leads: Vec<f64> = self.seeds.iter().map(|lead| between((&lead[i], &lead[i + 1]))).collect();
         let of_seed = |lead: &Vec<Vec<f64>>| lead[i].iter().zip(&lead[i + 1]).map(between).collect::<Vec<f64>>();
@@ -133,7 +138,7 @@ impl Leads {
 }
 
 /// Variance of the mean of two leads or more, and its degrees of freedom.
-fn spread(leads: &[f64], parts: &[Vec<f64>]) -> (f64, f64) {
+pub(super) fn spread(leads: &[f64], parts: &[Vec<f64>]) -> (f64, f64) {
     let seeds = leads.len() as f64;
     let of_seeds = variance(leads) / seeds;
     let alone = (of_seeds, seeds - 1.0);
@@ -197,25 +202,32 @@ mod tests {
         let leads = |seeds: Vec<Vec<f64>>| Leads { seeds, parts: Vec::new(), luck: vec![[0.0; 2]; 2] };
         let one = leads(vec![vec![0.1, -0.1]]);
         assert!(one.ties(&[0.0, 1.0]).is_empty());
+        let two = leads(vec![vec![0.1, -0.1], vec![0.12, -0.1]]);
+        assert!(two.ties(&[0.0, 1.0]).is_empty(), "two seeds decide nothing");
+        // What is the same in every seed at both ends says nothing of chance; at one end the other's spread stands in.
+        let same = leads(vec![vec![0.1, -0.1]; 3]);
+        assert_eq!(same.ties(&[0.0, 1.0]), [(0.0, 1.0)]);
+        let at_one_end = leads(vec![vec![0.1, -0.3], vec![0.1, -0.1], vec![0.1, -0.2]]);
+        assert_eq!(at_one_end.ties(&[0.0, 1.0]), [(0.0, 1.0)]);
         // Families that are equal are tied everywhere.
-        let equal = leads(vec![vec![0.0, 0.0]; 2]);
+        let equal = leads(vec![vec![0.0, 0.0]; 3]);
         assert_eq!(equal.ties(&[0.0, 1.0]), [(0.0, 1.0)]);
     }
 
     #[test]
     fn stretches_shorter_than_a_step_are_found() {
-        // Leads that fall from 1 to -1 with a spread of 0.001: t(1) = 12.706 gives 0.0127 around the middle.
-        let seeds = vec![vec![1.001, -0.999], vec![0.999, -1.001]];
+        // Leads that fall from 1 to -1 with a deviation of 0.01 over three seeds: t(2) = 4.302653 gives 0.0248 around the middle.
+        let seeds = vec![vec![1.01, -0.99], vec![0.99, -1.01], vec![1.0, -1.0]];
         let mut leads = Leads { seeds, parts: Vec::new(), luck: vec![[0.0; 2]; 2] };
         let ends = |leads: &Leads| match leads.ties(&[0.0, 2.0])[..] {
             [ends] => ends,
             ref more => panic!("{more:?}"),
         };
         let (low, high) = ends(&leads);
-        let half = 12.706_205 * 0.001;
+        let half = 4.302_653 * 0.01 / 3.0f64.sqrt();
         assert!((low - (1.0 - half)).abs() < 1e-6 && (high - (1.0 + half)).abs() < 1e-6, "{low} {high}");
         // Before the zero the side above it is ahead, and luck may give it 0.1 at the first place, half of that in the middle:
-        // with x left to go, x - 0.0127 = 0.05 (1 + x).
+        // with x left to go, x - 0.0248 = 0.05 (1 + x).
         leads.luck[0] = [0.0, 0.1];
         let (low, high) = ends(&leads);
         assert!(

@@ -275,7 +275,11 @@ mod tests {
     /// Seeds that nearly agree, on a lead that half of the test items have and the other half does not.
     #[test]
     fn an_interval_counts_the_test_items_where_rows_have_them() {
-        let mut rows = rows(LABELS, PROBE, [(0.01, &[0.2, 0.302], &[0.4, 0.5]), (1.0, &[0.8, 0.9], &[0.6, 0.701])]);
+        let mut rows = rows(
+            LABELS,
+            PROBE,
+            [(0.01, &[0.2, 0.302, 0.25], &[0.4, 0.5, 0.45]), (1.0, &[0.8, 0.9, 0.85], &[0.6, 0.701, 0.65])],
+        );
         let found = |rows: &[Row]| crossovers(&rows.iter().collect::<Vec<_>>(), &Again::default()).remove(0);
         let alone = found(&rows);
         for row in &mut rows {
@@ -288,7 +292,7 @@ mod tests {
         assert_eq!((alone.items, both.items, alone.share), (false, true, both.share));
         let width = |found: &Crossover| found.ci95_high.unwrap().ln() - found.ci95_low.unwrap().ln();
         assert!(width(&both) > 10.0 * width(&alone), "{both:?} {alone:?}");
-        assert!(both.sentence.contains("2 shared seeds and the test items)"), "{}", both.sentence);
+        assert!(both.sentence.contains("3 shared seeds and the test items)"), "{}", both.sentence);
         // One row without them, and the seeds alone are left.
         rows[0].parts.clear();
         assert_eq!(found(&rows), alone);
@@ -384,7 +388,7 @@ mod tests {
         let rows = rows(BATCH, PROBE, [(32.0, &[0.5, 0.6], &[0.4, 0.5]), (256.0, &[0.5, 0.6], &[0.6, 0.701])]);
         let verdict = judge(&rows, training);
         assert!(verdict.ci95_low.unwrap() > 0.0 && verdict.verdict == Ruling::Undecided, "{verdict:?}");
-        let ends = "Two seeds decide nothing: `compare sweep --axis batch --seeds 3` takes three.";
+        let ends = "Two seeds decide nothing: `compare sweep --axis batch --seeds 3` takes more.";
         assert!(verdict.evidence.ends_with(ends), "{}", verdict.evidence);
     }
 

@@ -5,7 +5,7 @@ use crate::report::{
     Paradigm, Row,
     again::Again,
     budget::more_epochs,
-    estimate::{Estimate, FEWEST_SEEDS, MARGIN, MOST_SEEDS, Over, ROUNDING},
+    estimate::{Estimate, MARGIN, MOST_SEEDS, Over, ROUNDING},
     format::{interval, number, plain, signed},
 };
 
@@ -63,12 +63,12 @@ pub(super) fn advice(estimate: &Estimate, again: &Again, command: impl Fn(usize)
     }
     if estimate.interval.is_none() {
         return match estimate.seeds {
-            0 | 1 => format!("One seed gives no interval: `{}` does.", command(3)),
+            0 | 1 => format!("One seed gives no interval: `{}` does.", command(again.deciding())),
             seeds => constant(estimate, again.test, &command(seeds + 3)),
         };
     }
     if estimate.few() {
-        return format!("Two seeds decide nothing: `{}` takes three.", command(FEWEST_SEEDS));
+        return format!("Two seeds decide nothing: `{}` takes more.", command(again.deciding()));
     }
     if within {
         return format!(

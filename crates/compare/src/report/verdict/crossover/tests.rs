@@ -49,13 +49,13 @@ fn one_seed_has_no_interval() {
 
 #[test]
 fn no_crossing_is_said() {
-    let found = find(&[0.1, 1.0], &[vec![0.1, 0.5], vec![0.11, 0.52]]);
+    let found = find(&[0.1, 1.0], &[vec![0.1, 0.5], vec![0.11, 0.52], vec![0.105, 0.51]]);
     assert_eq!((found.finding, found.share, found.ci95_low), (Finding::Stays, None, None));
     assert_eq!(found.leader, Paradigm::Contrastive);
     let words = "No crossover between 10 % and 100 % of the labels: contrastive learning leads at every share.";
     assert_eq!(found.sentence, words);
     // A lead of 0.01 in the mean is chance when the seeds say 0.06 and -0.04.
-    let found = find(&[0.1, 1.0], &[vec![0.5, 0.06], vec![0.5, -0.04]]);
+    let found = find(&[0.1, 1.0], &[vec![0.5, 0.06], vec![0.51, -0.04], vec![0.49, 0.01]]);
     assert_eq!((found.finding, found.share, found.ci95_high), (Finding::Stays, None, Some(1.0)));
     assert!(found.ci95_low.unwrap() > 0.1 && found.ci95_low.unwrap() < 1.0);
     assert!(found.sentence.ends_with("and 100 % its lead may be chance."), "{}", found.sentence);
@@ -71,7 +71,7 @@ fn an_interval_may_leave_the_range() {
 
 #[test]
 fn the_first_of_several_clear_changes_is_named() {
-    let found = find(&[0.01, 0.1, 1.0], &[vec![0.1, -0.1, 0.1], vec![0.11, -0.11, 0.11]]);
+    let found = find(&[0.01, 0.1, 1.0], &[vec![0.1, -0.1, 0.1], vec![0.11, -0.11, 0.11], vec![0.105, -0.105, 0.105]]);
     assert!((found.share.unwrap().log10() + 1.5).abs() < 1e-9);
     assert!(found.sentence.ends_with("Further up the lead changes once more."), "{}", found.sentence);
     assert!((found.ci95_high.unwrap().log10() + 1.5).abs() < 1e-6, "{found:?}");
@@ -107,7 +107,7 @@ fn no_point_is_named_where_nothing_leads() {
     let words = "Neither family leads anywhere between 2 % and 100 % of the labels: the mean lead changes 3 times, but by no \
                  more than chance gives (3 shared seeds).";
     assert_eq!(found.sentence, words);
-    let found = find(&[0.02, 1.0], &[vec![-0.06, -0.04], vec![0.05, 0.03]]);
+    let found = find(&[0.02, 1.0], &[vec![-0.06, -0.04], vec![0.05, 0.03], vec![-0.005, -0.005]]);
     assert!(found.sentence.contains("metric learning is ahead at every share, but by no more"), "{}", found.sentence);
 }
 
