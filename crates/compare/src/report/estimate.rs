@@ -43,7 +43,7 @@ pub(super) struct Estimate {
     /// Standard error of the mean; zero with one seed.
     pub error: f64,
     /// Degrees of freedom of the error; 0 with one seed.
-    freedom: f64,
+    pub freedom: f64,
     /// By how much luck may have moved the mean away from zero.
     luck: f64,
     /// Level at which the mean is told from zero.

@@ -7,24 +7,31 @@
 //! have raised it at ([`Estimate::with_luck`]): it then covers the true value at least as often as it says.
 
 use super::estimate::{Estimate, Seeds, mean};
-use nearfar_eval::stats::expected_maximum;
+use nearfar_eval::stats::{self, expected_maximum};
 
-/// Standard errors behind the best at which a score is taken to have had no chance: else one hopeless method whose seeds lie
-/// far apart would make every choice uncertain.
-const HOPELESS: f64 = 3.0;
+/// P-value below which a score behind the best is taken to have had no chance to be chosen: else a method that collapsed, and
+/// whose seeds lie far apart, would make every choice uncertain.
+const HOPELESS: f64 = 0.01;
+
+/// By how much one score exceeds another, the standard error of that and its degrees of freedom.
+type Lead = (f64, f64, f64);
 
 /// By how much luck may have raised the highest mean of these scores over the seeds.
 pub(super) fn luck(scores: &[&Seeds]) -> f64 {
-    of_best(scores.len(), |i, j| Estimate::difference(scores[i], scores[j]).map(|own| (own.mean, own.error)))
+    of_best(scores.len(), |i, j| {
+        Estimate::difference(scores[i], scores[j]).map(|own| (own.mean, own.error, own.freedom))
+    })
 }
 
-/// The expected lead of the highest of so many means over the common one, if no score is better than another. `difference` is by
-/// how much one score exceeds another, and its standard error: what a seed or an item does to all of them chooses none.
-pub(super) fn of_best(count: usize, difference: impl Fn(usize, usize) -> Option<(f64, f64)>) -> f64 {
-    let exceeds = |i: usize, j: usize| difference(i, j).is_some_and(|(lead, _)| lead > 0.0);
+/// The expected lead of the highest of so many means over the common one, if no score is better than another. The standard
+/// error of a mean is that of their differences, as what a seed or an item does to all of them chooses none.
+pub(super) fn of_best(count: usize, difference: impl Fn(usize, usize) -> Option<Lead>) -> f64 {
+    let exceeds = |i: usize, j: usize| difference(i, j).is_some_and(|(lead, ..)| lead > 0.0);
     let Some(best) = (0..count).reduce(|best, next| if exceeds(next, best) { next } else { best }) else { return 0.0 };
-    let had_a_chance =
-        |i: &usize| *i == best || difference(best, *i).is_some_and(|(behind, error)| behind <= HOPELESS * error);
+    let had_a_chance = |i: &usize| {
+        let p_value = |(behind, error, freedom): Lead| stats::t_p_value(behind / error, freedom).ok();
+        *i == best || difference(best, *i).and_then(p_value).is_none_or(|p| p >= HOPELESS)
+    };
     let rivals: Vec<usize> = (0..count).filter(had_a_chance).collect();
     let pairs = rivals.iter().enumerate().flat_map(|(place, i)| rivals[..place].iter().map(move |j| (*i, *j)));
     // Half of a difference's variance is one mean's.
@@ -54,7 +61,7 @@ mod tests {
     #[test]
     fn hopeless_scores_take_no_part() {
         let (a, b) = (seeds(&[0.80, 0.81, 0.79]), seeds(&[0.81, 0.80, 0.79]));
-        let collapsed = seeds(&[0.1, 0.4, 0.3]);
+        let collapsed = seeds(&[0.10, 0.14, 0.12]);
         assert_eq!(luck(&[&a, &b, &collapsed]), luck(&[&a, &b]));
     }
 

@@ -125,8 +125,8 @@ fn luck_of(rows: &[&Row], family: &Family<'_>, score: &str) -> f64 {
         };
         let on_parts: Option<Vec<Vec<f64>>> = shared.iter().map(on_parts).collect();
         let on_parts = on_parts.filter(|all| all.iter().all(|own| own.len() == all[0].len())).unwrap_or_default();
-        let error = if leads.len() < 2 { 0.0 } else { spread(&leads, &on_parts).0.sqrt() };
-        Some((mean(&leads)?, error))
+        let (variance, freedom) = if leads.len() < 2 { (0.0, 0.0) } else { spread(&leads, &on_parts) };
+        Some((mean(&leads)?, variance.sqrt(), freedom))
     })
 }
 

@@ -125,8 +125,8 @@ fn luck_over_items(rows: &[&Row], family: &Family<'_>, score: &str) -> f64 {
     let methods = family.candidates().into_iter().filter(|(_, seeds)| fixed(seeds)).map(|(method, _)| method);
     let own: Vec<&Row> = methods.filter_map(|method| row_of(rows, method, score)).collect();
     of_best(own.len(), |i, j| {
-        let (error, _) = items::error(own[i], own[j], score)?;
-        Some((own[i].scores.get(score)? - own[j].scores.get(score)?, error))
+        let (error, freedom) = items::error(own[i], own[j], score)?;
+        Some((own[i].scores.get(score)? - own[j].scores.get(score)?, error, freedom))
     })
 }
 
