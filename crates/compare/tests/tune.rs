@@ -111,6 +111,13 @@ fn a_search_that_was_cut_off_goes_on_as_if_it_had_not_been() {
         assert_eq!(code, 2, "{args:?}: {message}");
         assert!(message.contains(says), "{args:?}: {message}");
     }
+
+    // Trials on other data are of another search.
+    let search = fs::read_to_string(part.join("search.toml")).unwrap();
+    fs::write(part.join("search.toml"), search.replace("data = \"", "data = \"0")).unwrap();
+    let (code, message) = refused(&["tune", "--resume", part_name, "--trials", "8", "--search-only"]);
+    assert!(code == 2 && message.contains("the data of iris have changed since"), "{code}: {message}");
+    assert_eq!(trials(&part), expected);
 }
 
 #[test]

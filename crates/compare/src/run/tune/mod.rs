@@ -44,8 +44,7 @@ const TRIALS: usize = 20;
 pub const SEARCH: &str = "search.toml";
 
 /// How hard is searched, and for what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Search {
     /// Trials of every method.
     trials: usize,
@@ -55,9 +54,21 @@ pub struct Search {
     objective: Objective,
 }
 
+/// What [`SEARCH`] says of a search.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Begun {
+    trials: usize,
+    folds: usize,
+    objective: Objective,
+    /// Stands for the data, as in a report; empty of a version that did not write it.
+    #[serde(default)]
+    data: String,
+}
+
 /// `compare tune`.
 pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
-    let (mut config, search, out) = settings(args)?;
+    let (mut config, search, out, begun) = settings(args)?;
     if config.supervision.weak().is_some() || config.sweep.is_some() {
         return Err(usage(anyhow!("a search is for one run with class labels: leave --supervision and the sweep out")));
     }
@@ -68,7 +79,14 @@ pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
     }
     let (_, device) = config.backend.open().map_err(usage)?;
     progress::catch_interrupt();
-    let (name, validation) = validation(&mut config, &methods, search)?;
+    let (name, data, validation) = validation(&mut config, &methods, search)?;
+    if begun.is_some_and(|begun| !begun.is_empty() && begun != data) {
+        return Err(usage(anyhow!(
+            "the data of {name} have changed since {} was begun: its trials are of the data as they were; begin another \
+             search with another --out",
+            out.display()
+        )));
+    }
     report::check_writable(&out).map_err(usage)?;
     let _lock = Lock::take(&out)?;
     let mut journal = match args.run.resume {
@@ -82,7 +100,7 @@ pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
         None => Journal::create(&out).map_err(usage)?,
     };
     config.write(&out, &Config::command(&out).unwrap_or_else(|| command_line(&args.run, &out)))?;
-    search.write(&out)?;
+    search.write(&out, data)?;
     let device = device.autodiff();
     for round in 0..search.trials {
         for subject in &subjects {
@@ -108,8 +126,8 @@ pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
     if hopeless.is_empty() { Ok(()) } else { Err(failed(anyhow!("every trial failed of {}", hopeless.join("; ")))) }
 }
 
-/// The settings of the arguments, or of the search that goes on.
-fn settings(args: &TuneArgs) -> Result<(Config, Search, PathBuf), Failure> {
+/// The settings of the arguments, or of the search that goes on, with what stood for its data.
+fn settings(args: &TuneArgs) -> Result<(Config, Search, PathBuf, Option<String>), Failure> {
     let Some(dir) = &args.run.resume else {
         let config = Config::from_args(&args.run)?;
         let search = Search {
@@ -122,9 +140,9 @@ fn settings(args: &TuneArgs) -> Result<(Config, Search, PathBuf), Failure> {
         }
         let out = args.run.out.clone().unwrap_or_else(|| free_folder("tune-", &config.dataset));
         check_free(&out)?;
-        return Ok((config, search, out));
+        return Ok((config, search, out, None));
     };
-    let begun = Search::read(dir)?;
+    let (begun, data) = Search::read(dir)?;
     let config = Config::resumed(dir, &args.run)?;
     let search = Search {
         trials: args.trials.unwrap_or(begun.trials),
@@ -142,11 +160,15 @@ fn settings(args: &TuneArgs) -> Result<(Config, Search, PathBuf), Failure> {
             begun.objective.label()
         )));
     }
-    Ok((config, search, dir.clone()))
+    Ok((config, search, dir.clone(), Some(data)))
 }
 
-/// Name of the data, and what settings are chosen by; the test parts are not kept.
-fn validation(config: &mut Config, methods: &[MethodName], search: Search) -> Result<(String, Validation), Failure> {
+/// Name of the data, what stands for them, and what settings are chosen by; the test parts are not kept.
+fn validation(
+    config: &mut Config,
+    methods: &[MethodName],
+    search: Search,
+) -> Result<(String, String, Validation), Failure> {
     let mut data = Prepared::new(config, methods).map_err(usage)?;
     if let Some(note) = config.settle(data.seen.train.len()) {
         tell!("note: {note}");
@@ -155,7 +177,8 @@ fn validation(config: &mut Config, methods: &[MethodName], search: Search) -> Re
     check::rows(methods.iter().map(|method| (config, *method)), &mut data).map_err(usage)?;
     let validation = Validation::new(&data, config, search.folds).map_err(usage)?;
     tell!("{}: {} trials of every method. {}", data.name, search.trials, validation.describe());
-    Ok((data.name, validation))
+    let digest = data.digest();
+    Ok((data.name, digest, validation))
 }
 
 /// The next trial of a method; `None` if Ctrl-C came between. One that fails is a trial too, and the worst.
@@ -225,16 +248,20 @@ fn score(out: &Path, search: Search, seeds: usize, tuning: report::Tuning) -> Re
 }
 
 impl Search {
-    fn read(dir: &Path) -> Result<Self, Failure> {
+    /// From a search that was begun, with what stands for its data.
+    fn read(dir: &Path) -> Result<(Self, String), Failure> {
         let path = dir.join(SEARCH);
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("{} holds no search: cannot read {}", dir.display(), path.display()))
             .map_err(usage)?;
-        toml::from_str(&text).with_context(|| format!("{} is not valid", path.display())).map_err(usage)
+        let begun = toml::from_str(&text).with_context(|| format!("{} is not valid", path.display())).map_err(usage)?;
+        let Begun { trials, folds, objective, data } = begun;
+        Ok((Self { trials, folds, objective }, data))
     }
 
-    fn write(&self, dir: &Path) -> Result<(), Failure> {
-        let text = toml::to_string(self).map_err(failed)?;
+    fn write(self, dir: &Path, data: String) -> Result<(), Failure> {
+        let Self { trials, folds, objective } = self;
+        let text = toml::to_string(&Begun { trials, folds, objective, data }).map_err(failed)?;
         report::replace(&dir.join(SEARCH), text.as_bytes()).map_err(failed)
     }
 }
