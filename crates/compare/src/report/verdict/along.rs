@@ -216,10 +216,12 @@ impl Sweep<'_> {
         let seeds: Vec<u64> = self.points[0].metric.seeds.keys().copied().filter(|seed| lead(seed).is_some()).collect();
         let mut leads = Leads {
             seeds: seeds.iter().filter_map(lead).collect(),
+            unshared: false,
             parts: self.parts(&seeds).unwrap_or_default(),
             luck: self.points.iter().map(|point| point.luck).collect(),
         };
         if leads.seeds.is_empty() {
+            leads.unshared = true;
             leads.seeds.push(self.points.iter().map(Point::gap).collect());
         }
         let mut found = Crossover::find(self.score, &values, &leads)?;

@@ -100,7 +100,7 @@ impl Crossover {
             ci95_high: interval.map(|(_, high)| share(high, range)),
             leader: family(ahead),
             range,
-            seeds: leads.seeds.len(),
+            seeds: if leads.unshared { 0 } else { leads.seeds.len() },
             items: !leads.parts.is_empty() && leads.seeds.len() >= FEWEST_SEEDS,
             still_improving: Vec::new(),
             sentence: String::new(),
@@ -215,9 +215,13 @@ impl Crossover {
         sentences(&[none, chance])
     }
 
-    /// Seeds that are too few for an interval.
+    /// What it rests on where that is too little for an interval.
     fn few(&self) -> &'static str {
-        if self.seeds == 1 { "one seed" } else { "two seeds" }
+        match self.seeds {
+            0 => "means of seeds that are not shared",
+            1 => "one seed",
+            _ => "two seeds",
+        }
     }
 
     /// What the interval rests on.

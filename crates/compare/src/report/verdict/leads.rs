@@ -31,6 +31,8 @@ const HALVINGS: usize = 40;
 pub(super) struct Leads {
     /// For each seed, the lead at each place.
     pub seeds: Vec<Vec<f64>>,
+    /// Whether these are the means of families that share no seed at all places, in place of a seed's.
+    pub unshared: bool,
     /// For each seed and place, the same on equal parts of the test items; empty where it is not known.
     pub parts: Vec<Vec<Vec<f64>>>,
     /// For each place, by how much luck may have raised the side that leads below zero, and the side that leads above.
@@ -199,7 +201,7 @@ mod tests {
         let (found, freedom) = spread(&[0.3, 0.2], &parts);
         assert!((found - 0.0025).abs() < 1e-12 && freedom == 1.0, "{found} {freedom}");
         assert_eq!(spread(&[0.3, 0.2], &[]), (found, 1.0));
-        let leads = |seeds: Vec<Vec<f64>>| Leads { seeds, parts: Vec::new(), luck: vec![[0.0; 2]; 2] };
+        let leads = |seeds: Vec<Vec<f64>>| Leads { seeds, unshared: false, parts: Vec::new(), luck: vec![[0.0; 2]; 2] };
         let one = leads(vec![vec![0.1, -0.1]]);
         assert!(one.ties(&[0.0, 1.0]).is_empty());
         let two = leads(vec![vec![0.1, -0.1], vec![0.12, -0.1]]);
@@ -218,7 +220,7 @@ mod tests {
     fn stretches_shorter_than_a_step_are_found() {
         // Leads that fall from 1 to -1 with a deviation of 0.01 over three seeds: t(2) = 4.302653 gives 0.0248 around the middle.
         let seeds = vec![vec![1.01, -0.99], vec![0.99, -1.01], vec![1.0, -1.0]];
-        let mut leads = Leads { seeds, parts: Vec::new(), luck: vec![[0.0; 2]; 2] };
+        let mut leads = Leads { seeds, unshared: false, parts: Vec::new(), luck: vec![[0.0; 2]; 2] };
         let ends = |leads: &Leads| match leads.ties(&[0.0, 2.0])[..] {
             [ends] => ends,
             ref more => panic!("{more:?}"),

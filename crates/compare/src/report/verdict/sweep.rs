@@ -178,6 +178,16 @@ mod tests {
     }
 
     #[test]
+    fn families_without_a_shared_seed_are_told_by_their_means() {
+        let mut rows = rows(LABELS, PROBE, [(0.01, &[0.2, 0.3], &[0.4, 0.5]), (1.0, &[0.8, 0.9], &[0.6, 0.7])]);
+        rows.iter_mut().filter(|row| row.method == "simclr").for_each(|row| row.seed += 10);
+        let found = crossovers(&rows.iter().collect::<Vec<_>>(), &Again::default()).remove(0);
+        assert_eq!((found.seeds, found.ci95_low), (0, None));
+        let says = "at about 10 % of the labels (means of seeds that are not shared, no interval).";
+        assert!(found.sentence.ends_with(says), "{}", found.sentence);
+    }
+
+    #[test]
     fn labels_that_widen_the_gap_refute_it() {
         let rows = rows(
             LABELS,

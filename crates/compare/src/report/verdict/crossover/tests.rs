@@ -9,7 +9,7 @@ const SCORE: &str = "transfer.seen.linear_probe";
 /// Leads without parts, of one method each.
 fn over(seeds: &[Vec<f64>]) -> Leads {
     let places = seeds.first().map_or(0, Vec::len);
-    Leads { seeds: seeds.to_vec(), parts: Vec::new(), luck: vec![[0.0; 2]; places] }
+    Leads { seeds: seeds.to_vec(), unshared: false, parts: Vec::new(), luck: vec![[0.0; 2]; places] }
 }
 
 fn find(shares: &[f64], leads: &[Vec<f64>]) -> Crossover {
