@@ -141,8 +141,12 @@ fn span<'a>(points: &[Point<'a>], score: &str) -> Span<'a> {
     for (seed, span) in curves.values().flat_map(|curve| span_of(curve)) {
         spans.entry(seed).or_default().push(span);
     }
-    // The best lies as far above the mean as the worst does below it.
-    let of_curve = |curve: &Vec<Seeds>| 2.0 * luck(&curve.iter().collect::<Vec<_>>());
+    // Luck raises the best, and lowers the worst.
+    let negative = |seeds: &Seeds| seeds.iter().map(|(seed, value)| (*seed, -value)).collect::<Seeds>();
+    let of_curve = |curve: &Vec<Seeds>| {
+        let turned: Vec<Seeds> = curve.iter().map(negative).collect();
+        luck(&curve.iter().collect::<Vec<_>>()) + luck(&turned.iter().collect::<Vec<_>>())
+    };
     let luck = mean(&curves.values().map(of_curve).collect::<Vec<f64>>()).unwrap_or(0.0);
     Span {
         methods: curves.into_keys().collect(),
