@@ -14,7 +14,7 @@
 //! | do clusters find the classes again? | [`clustering`](mod@clustering) | NMI, AMI |
 //! | how is the space used? | [`geometry`], [`spectrum`] | alignment, uniformity, std, class separation, effective rank, rho |
 //! | what does a picture of the rows look like? | [`tsne`](mod@tsne) | places in the plane |
-//! | is a difference real? | [`stats`] | t intervals, bootstrap, paired tests, Holm, Friedman, permutations, power, moderated variances |
+//! | is a difference real? | [`stats`] | t intervals, bootstrap, paired tests, Holm, Friedman, permutations, power, few seeds |
 //!
 //! Definitions are those of pytorch-metric-learning unless a name says otherwise. Results do not depend on the number
 //! of threads; ties go to the smaller index; bad input is an [`EvalError`], never a panic.
