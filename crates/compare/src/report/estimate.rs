@@ -147,7 +147,8 @@ impl Estimate {
     }
 
     /// The weighted sum of several scores, for example `1 a - 1 b`: seed by seed over the seeds that all share, if there are
-    /// three, or two where one of them has no more; else from independent means (Welch 1947); else without interval. `None` when a score has no seed.
+    /// three, or two where one of them has no more; else from independent means (Welch 1947); else without interval. `None`
+    /// when a score has no seed.
     pub fn combine(terms: &[(f64, &Seeds)]) -> Option<Self> {
         let (_, first) = terms.first()?;
         let shared = |seed: &u64| terms.iter().all(|(_, seeds)| seeds.contains_key(seed));

@@ -45,9 +45,10 @@ impl Spread {
         let (all, count) = (freedoms().sum::<f64>(), varying.len() as f64);
         // What a seed does to all scores alike is one draw for all of them. Of a score's variance that is what the
         // differences leave, and by its share the degrees of freedom are fewer (Satterthwaite 1946).
-        let (total, left) = (mean_variance(&one), mean_variance(&both) / 2.0 * (count - 1.0) / count);
+        let (total, left) = (mean_variance(&one), mean_variance(&both) / 2.0 * (1.0 - 1.0 / count.max(1.0)));
         let (of_seed, own) = ((total - left).max(0.0), left.min(total));
-        let shared = of_seed * of_seed + own * own / (count - 1.0);
+        // One score alone has no differences, and nothing to share.
+        let shared = of_seed * of_seed + own * own / (count - 1.0).max(1.0);
         Self {
             // As in the analysis of variance, one score's worth goes to the seeds.
             both: Common::of(&both, all - freedoms().fold(0.0, f64::max)),

@@ -118,12 +118,16 @@ fn same_data(report: &Report, now: &DatasetInfo, out: &Path) -> Result<(), Failu
     if report.rows.is_empty() || report.dataset.same(now) {
         return Ok(());
     }
-    Err(usage(anyhow!(
-        "the data of {} have changed since {} was begun: its rows are of the data as they were; begin another run with \
-         another --out",
-        now.name,
+    Err(changed_data(&now.name, out, ["rows", "run"]))
+}
+
+/// That what was made of these data, such as the rows of a run, cannot go on in this folder.
+pub(super) fn changed_data(name: &str, out: &Path, [made, work]: [&str; 2]) -> Failure {
+    usage(anyhow!(
+        "the data of {name} have changed since {} was begun: its {made} are of the data as they were; begin another {work} \
+         with another --out",
         out.display()
-    )))
+    ))
 }
 
 /// Leaves out of a sweep the values that do not suit the data; the sweep says which and why.

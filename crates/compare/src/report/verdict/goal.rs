@@ -68,16 +68,8 @@ fn half(
     let mut verdict = Ruling::Undecided;
     let (estimate, evidence) = match families.each_ref().map(Family::best) {
         [Some(a), Some(b)] => {
-            let estimate = Estimate::difference(&a.seeds, &b.seeds).map(|seeds| {
-                let items = over_items(seeds, rows, scores, [&a, &b]);
-                match items {
-                    Some((estimate, score)) => {
-                        let [up, down] = families.each_ref().map(|family| luck_over_items(rows, family, score));
-                        estimate.with_luck(up, down)
-                    }
-                    None => seeds.with_luck(a.luck, b.luck),
-                }
-            });
+            let over_seeds = || Some(Estimate::difference(&a.seeds, &b.seeds)?.with_luck(a.luck, b.luck));
+            let estimate = over_items(rows, scores, &families, [&a, &b]).or_else(over_seeds);
             let text = estimate.as_ref().map_or_else(String::new, |estimate| {
                 let measured = describe(&scores.join(" and "), (ahead, &a), (behind, &b), estimate);
                 let (ruling, budget) = within_budget(estimate, rows, [&a, &b], again);
@@ -103,21 +95,16 @@ fn half(
     Half { part, evidence }
 }
 
-/// The same difference over the test items, and of which score, where it is one of two scores that no seed changes and the
-/// rows tell it.
-fn over_items<'s>(
-    estimate: Estimate,
-    rows: &[&Row],
-    scores: &'s [String],
-    best: [&Best<'_>; 2],
-) -> Option<(Estimate, &'s str)> {
+/// The difference over the test items, where it is one of two scores that no seed changes and the rows tell it.
+fn over_items(rows: &[&Row], scores: &[String], families: &[Family<'_>; 2], best: [&Best<'_>; 2]) -> Option<Estimate> {
     let [score] = scores else { return None };
     if !best.iter().all(|best| fixed(&best.seeds)) {
         return None;
     }
     let [a, b] = best.map(|best| row_of(rows, best.methods.first()?, score));
     let (error, freedom) = items::error(a?, b?, score)?;
-    Some((estimate.over_items(error, freedom), score))
+    let [up, down] = families.each_ref().map(|family| luck_over_items(rows, family, score));
+    Some(Estimate::difference(&best[0].seeds, &best[1].seeds)?.over_items(error, freedom).with_luck(up, down))
 }
 
 /// By how much luck in the test items may have raised the best of a family's methods that no seed changes.

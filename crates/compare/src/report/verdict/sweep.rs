@@ -139,8 +139,8 @@ mod tests {
 
     #[test]
     fn labels_that_close_the_gap_support_the_claim() {
-        // Gaps +0.2 at 1 % and -0.2, -0.21 and -0.205 at 100 %: changes of 0.4, 0.41 and 0.405, and a crossover at 9.7 %, about the
-        // middle in logarithms.
+        // Gaps +0.2 at 1 % and -0.2, -0.21 and -0.205 at 100 %: changes of 0.4, 0.41 and 0.405, and a crossover at 9.7 %,
+        // about the middle in logarithms.
         let changing = rows(
             LABELS,
             PROBE,

@@ -18,7 +18,7 @@ use super::{
     lock::Lock,
     prepare::Prepared,
     progress,
-    session::{check_free, command_line, free_folder},
+    session::{changed_data, check_free, command_line, free_folder},
 };
 use crate::{
     cli::{RunArgs, TuneArgs},
@@ -81,11 +81,7 @@ pub fn tune(args: &TuneArgs) -> Result<(), Failure> {
     progress::catch_interrupt();
     let (name, data, validation) = validation(&mut config, &methods, search)?;
     if begun.is_some_and(|begun| !begun.is_empty() && begun != data) {
-        return Err(usage(anyhow!(
-            "the data of {name} have changed since {} was begun: its trials are of the data as they were; begin another \
-             search with another --out",
-            out.display()
-        )));
+        return Err(changed_data(&name, &out, ["trials", "search"]));
     }
     report::check_writable(&out).map_err(usage)?;
     let _lock = Lock::take(&out)?;
